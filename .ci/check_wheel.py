@@ -1,0 +1,50 @@
+"""Build the wheel from a copy of the sources and check that no file of theirs is missing in it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+_SOURCES = ("qrmi", "providers", "pyproject.toml", "README.md", "LICENSE")
+
+
+def main() -> int:
+    """Print what is missing; return 1 when anything is."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "source"
+        files = _copy_sources(copy)
+        subprocess.run(
+            [*(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"), "-w", folder, copy],
+            check=True,
+        )
+        (wheel,) = Path(folder).glob("openqrmi-*.whl")
+        packed = set(zipfile.ZipFile(wheel).namelist())
+    expected = {str(path).removeprefix("providers/") for path in files if len(path.parts) > 1}
+    missing = sorted(expected - packed)
+    for path in missing:
+        print(f"not in the wheel: {path}")
+    print(f"{wheel.name}: {len(packed)} files, {len(missing)} missing")
+    return 1 if missing else 0
+
+
+def _copy_sources(copy: Path) -> list[Path]:
+    """Copy what git tracks or would track, so that no stale build folder takes part."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *_SOURCES],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    files = [Path(name) for name in listed.split("\0") if name and Path(name).is_file()]
+    for path in files:
+        (copy / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy / path)
+    return files
+
+
+if __name__ == "__main__":
+    sys.exit(main())

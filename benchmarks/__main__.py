@@ -1,0 +1,42 @@
+"""Run the benchmarks and print one table: ``python -m benchmarks [NAME …]``.
+
+Ratios come from one interleaved run, because machines are noisy; an absolute limit stands beside
+the baseline that it is compared with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import tempfile
+
+from benchmarks.measure import table
+
+NAMES = ("handles", "decoding", "simulator")
+
+
+def main() -> None:
+    """Run those asked for, all by default, in a state folder of their own."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(NAMES)}")
+    chosen = parser.parse_args().names or NAMES
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["QRMI_STATE_DIR"] = folder
+        rows = [
+            row for name in chosen for row in importlib.import_module(f"benchmarks.{name}").run()
+        ]
+        _stop_worker(folder)
+    print(table(rows))
+
+
+def _stop_worker(folder: str) -> None:
+    from pathlib import Path
+
+    from qrmi_local import client
+
+    client.shutdown(Path(folder))
+
+
+if __name__ == "__main__":
+    main()

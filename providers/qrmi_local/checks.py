@@ -1,0 +1,99 @@
+"""What is wrong with a payload, as far as can be told without an SDK and at once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from qrmi.errors import InvalidInputError, UnsupportedPayloadError
+from qrmi.payloads import AnalogJob, PasqalCloud, Payload, PulserBatch, QiskitPrimitive
+
+__all__ = ["check_jobs", "check_payload"]
+
+_PROGRAMS = ("estimator", "sampler")
+_SCHEMA_VERSION = 2
+
+
+def check_payload(payload: Payload, *, may_be_empty: bool = False) -> None:
+    """Look at a payload before anything is written.
+
+    Args:
+        payload: what is to be started.
+        may_be_empty: whether a batch needs no jobs yet.
+
+    Raises:
+        UnsupportedPayloadError: not a format, or not a program, that is run here.
+        InvalidInputError: the payload cannot be right.
+    """
+    if isinstance(payload, QiskitPrimitive):
+        _check_primitive(payload)
+    elif isinstance(payload, PasqalCloud | PulserBatch):
+        _object(payload.sequence, "sequence")
+        if isinstance(payload, PulserBatch):
+            _check_batch(payload, may_be_empty=may_be_empty)
+    else:
+        raise UnsupportedPayloadError(
+            f"the embedded simulator does not take {payload.FORMAT} payloads",
+            hint="it takes: pulser-sequence, qiskit-primitive",
+        )
+
+
+def check_jobs(payload: dict[str, Any], jobs: tuple[AnalogJob, ...]) -> None:
+    """Look at jobs for a batch whose payload, as JSON values, is given."""
+    if payload["configuration"] is None and any(job.runs is None for job in jobs):
+        raise InvalidInputError(
+            "a job has no number of runs, and there is no configuration that has one",
+            hint="give each job its runs",
+        )
+
+
+def _check_batch(payload: PulserBatch, *, may_be_empty: bool) -> None:
+    if payload.configuration is not None:
+        _object(payload.configuration, "configuration")
+    if not payload.jobs and not may_be_empty:
+        raise InvalidInputError(
+            "the batch has no jobs", hint="give at least one, or start an open batch"
+        )
+    check_jobs({"configuration": payload.configuration}, tuple(payload.jobs))
+
+
+def _check_primitive(payload: QiskitPrimitive) -> None:
+    if payload.program_id not in _PROGRAMS:
+        raise UnsupportedPayloadError(
+            f"the embedded simulator has no program {payload.program_id!r}",
+            hint="its programs are: estimator, sampler",
+        )
+    data = _object(payload.input, "input")
+    if data.get("version", _SCHEMA_VERSION) != _SCHEMA_VERSION:
+        raise InvalidInputError(f"input.version must be {_SCHEMA_VERSION}")
+    pubs = data.get("pubs")
+    if not isinstance(pubs, list) or not pubs:
+        raise InvalidInputError("input.pubs must be a list with at least one pub")
+    options = data.get("options") or {}
+    if not isinstance(options, dict):
+        raise InvalidInputError("input.options must be an object")
+    _check_shots(options.get("default_shots"), "input.options.default_shots")
+    for index, pub in enumerate(pubs):
+        _check_pub(pub, f"input.pubs[{index}]", payload.program_id)
+
+
+def _check_pub(pub: Any, place: str, program_id: str) -> None:
+    if not isinstance(pub, list) or not pub:
+        raise InvalidInputError(f"{place} must be a list that begins with a circuit")
+    if program_id == "sampler" and len(pub) > 2:
+        _check_shots(pub[2], f"{place}[2] (shots)")
+
+
+def _check_shots(value: Any, place: str) -> None:
+    if isinstance(value, int) and value < 1:
+        raise InvalidInputError(f"{place} must be at least 1, not {value}")
+
+
+def _object(text: str, name: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{name} is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise InvalidInputError(f"{name} must be a JSON object")
+    return data

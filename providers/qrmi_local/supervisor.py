@@ -1,0 +1,221 @@
+"""The process that keeps the queues: ``python -m qrmi_local.supervisor``, one a store and host.
+
+It imports no SDK. Programs start it when there is none, and it outlives them; it leaves after
+some time without work. It alone moves tasks of its host from queued to a final state. When it
+dies, executors die with it, and the next one runs what had not ended again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+from qrmi.errors import QrmiError
+from qrmi_local.place import Place, locked
+from qrmi_local.queues import Queues
+from qrmi_local.store import Store
+
+__all__ = ["Supervisor", "main"]
+
+_FOREIGN_LOOK_SECONDS = 0.2
+_BACKLOG = 1024
+_LOCK_SECONDS = 45
+
+_log = logging.getLogger("qrmi.local.supervisor")
+
+
+class Supervisor:
+    """The requests of programs, in one event loop with the queues.
+
+    Args:
+        store: the tasks.
+        idle_seconds: how long to stay without work and without requests.
+    """
+
+    def __init__(self, store: Store, idle_seconds: float) -> None:
+        self._store = store
+        self._queues = Queues(store)
+        self._idle_seconds = idle_seconds
+        self._last_request = time.monotonic()
+        self._guests: set[_Conversation] = set()
+        self._leaving = asyncio.Event()
+        self._verbs: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
+            "add": self._add,
+            "close": self._close,
+            "leave": self._leave,
+            "start": self._start,
+            "status": self._status,
+            "stop": self._stop,
+            "wait": self._wait,
+        }
+
+    async def serve(self, socket_path: Path, on_ready: Callable[[], None]) -> None:
+        """Answer requests until told to leave or idle for long enough."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self._leaving.set)
+        socket_path.unlink(missing_ok=True)
+        server = await loop.create_unix_server(
+            lambda: _Conversation(self), socket_path, backlog=_BACKLOG
+        )
+        on_ready()
+        chores = [
+            asyncio.create_task(self._queues.recover()),
+            asyncio.create_task(self._leave_when_idle()),
+        ]
+        await self._leaving.wait()
+        server.close()
+        socket_path.unlink(missing_ok=True)
+        for chore in chores:
+            chore.cancel()
+        await self._queues.leave()
+
+    def welcome(self, guest: _Conversation) -> None:
+        """Stay as long as this connection does."""
+        self._guests.add(guest)
+
+    def part(self, guest: _Conversation) -> None:
+        """A connection is gone."""
+        self._guests.discard(guest)
+        self._last_request = time.monotonic()
+
+    async def answer(self, line: bytes) -> dict[str, Any]:
+        """Do what a request asks for."""
+        try:
+            request = json.loads(line)
+            return await self._verbs[request["do"]](request)
+        except QrmiError as error:
+            return {"error": [type(error).__name__, error.message, error.hint]}
+        except Exception as error:
+            _log.exception("request")
+            text = f"request failed: {type(error).__name__}: {error}"
+            return {"error": ["ResourceUnavailableError", text, ""]}
+
+    # --- requests -----------------------------------------------------------------------------
+
+    async def _start(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._queues.take(request["task"])
+        return {}
+
+    async def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
+        entry = self._queues.take(request["task"])
+        if entry is not None:
+            self._queues.cancel(entry)
+        return {}
+
+    async def _wait(self, request: dict[str, Any]) -> dict[str, Any]:
+        task_id = request["task"]
+        entry = self._queues.take(task_id)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(request["seconds"]):
+                if entry is None:
+                    await self._foreign_end(task_id)
+                else:
+                    await entry.ended.wait()
+        status = self._store.state(task_id).status if entry is None else entry.status
+        return {"status": status.name}
+
+    async def _add(self, request: dict[str, Any]) -> dict[str, Any]:
+        jobs = self._queues.add(request["task"], request["jobs"], request["token"])
+        return {"jobs": jobs}
+
+    async def _close(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._queues.close(request["task"])
+        return {}
+
+    async def _status(self, _request: dict[str, Any]) -> dict[str, Any]:
+        queues = self._queues
+        return {"pid": os.getpid(), "queued": queues.queued, "running": queues.running}
+
+    async def _leave(self, _request: dict[str, Any]) -> dict[str, Any]:
+        self._leaving.set()
+        return {}
+
+    # --- inside -------------------------------------------------------------------------------
+
+    async def _foreign_end(self, task_id: str) -> None:
+        """Wait for the end of a task that another host runs: only its files tell."""
+        while not self._store.has_ended(task_id):
+            await asyncio.sleep(_FOREIGN_LOOK_SECONDS)
+
+    async def _leave_when_idle(self) -> None:
+        while True:
+            last_use = max(self._last_request, self._queues.last_end)
+            spare = last_use + self._idle_seconds - time.monotonic()
+            busy = self._guests or self._queues.queued or self._queues.running
+            if not busy and spare <= 0:
+                _log.info("idle for %s s: leaving", self._idle_seconds)
+                self._leaving.set()
+                return
+            await asyncio.sleep(self._idle_seconds if busy else spare)
+
+
+class _Conversation(asyncio.Protocol):
+    """One connection: requests and answers, a line each, one after the other.
+
+    A protocol rather than a stream: it costs a fraction, and each task takes two connections.
+    """
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._received = bytearray()
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._supervisor.welcome(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if data.endswith(b"\n"):
+            line, self._received = bytes(self._received), bytearray()
+            self._task = asyncio.create_task(self._answer(line))
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._supervisor.part(self)
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _answer(self, line: bytes) -> None:
+        answer = await self._supervisor.answer(line)
+        self._transport.write(json.dumps(answer).encode() + b"\n")
+
+
+def main() -> None:
+    """Detach, take the place, tell the starter, and serve."""
+    parser = argparse.ArgumentParser(prog="qrmi_local.supervisor")
+    parser.add_argument("root", type=Path)
+    parser.add_argument("--idle-seconds", type=float, required=True)
+    parser.add_argument("--ready", type=int, required=True, help="descriptor told when it listens")
+    arguments = parser.parse_args()
+    if os.fork():
+        os._exit(0)  # nobody has to wait for the supervisor: it belongs to the init process
+    os.umask(0o077)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(process)d %(name)s %(levelname)s %(message)s"
+    )
+    place = Place(arguments.root)
+    signal.alarm(_LOCK_SECONDS)  # one that hangs must not be waited for by ever more of us
+    with locked(place.life_lock):
+        signal.alarm(0)
+        supervisor = Supervisor(Store(arguments.root), arguments.idle_seconds)
+        asyncio.run(supervisor.serve(place.socket, lambda: _tell(arguments.ready)))
+
+
+def _tell(descriptor: int) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        os.write(descriptor, b"1")
+    os.close(descriptor)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""An executor: ``python -m qrmi_local.worker module:function STORE``.
+
+The function is imported, with the SDK that it needs, on the main thread, which then runs one task
+after the other: a JSON line ``{"task": id}`` comes in on stdin, ``{"task": id, "reason": null}``
+goes out on stdout, where the reason says why the task failed. Standard output as Python and
+native code know it is stderr from then on, which the supervisor gave us as a file, the spool: what
+a task left there becomes part of its log.
+
+The function is called as ``function(payload, device=…, seed=…, noise=…, log=…)`` and returns the
+result's JSON text. ``device`` is the imitated device's description, JSON text, or ``None``; ``log``
+takes a line for the task's log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from qrmi.errors import QrmiError
+from qrmi.payloads import Payload, from_json
+from qrmi_local.store import Store
+
+__all__ = ["main"]
+
+_LONGEST_REASON = 4000
+_SPOOL = 2
+
+Function = Callable[..., str]
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    parser = argparse.ArgumentParser(prog="qrmi_local.worker")
+    parser.add_argument("function", help="module:function")
+    parser.add_argument("root", type=Path)
+    arguments = parser.parse_args()
+    _die_with_parent()
+    requests, answers = _take_pipes()
+    _listen_to_everyone()
+    function = _load(arguments.function)
+    store = Store(arguments.root)
+    for line in requests:
+        task_id = json.loads(line)["task"]
+        reason = _serve(function, store, task_id)
+        answers.write(json.dumps({"task": task_id, "reason": reason}) + "\n")
+        answers.flush()
+
+
+def _take_pipes() -> tuple[Any, Any]:
+    """Keep the protocol's pipes for ourselves; stdin is empty from then on, stdout the spool."""
+    requests = os.fdopen(os.dup(0), encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(_SPOOL, 1)
+    return requests, answers
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill us with the supervisor, even amid a task.
+
+    Only Linux can; elsewhere we leave at the end of the task, when stdin ends.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes
+    import signal
+
+    parent = os.getppid()
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG in <linux/prctl.h>
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit()
+
+
+def _listen_to_everyone() -> None:
+    """Let warnings and log records of all libraries go to stderr, each time they occur."""
+    warnings.simplefilter("always")
+    for for_developers in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+        warnings.simplefilter("ignore", for_developers)
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+
+
+def _load(name: str) -> Function:
+    """The function, or one that fails each task with the reason why it cannot be imported."""
+    module, _, attribute = name.partition(":")
+    try:
+        function: Function = getattr(importlib.import_module(module), attribute)
+    except BaseException as error:
+        failure = error
+
+        def refuse(_payload: Payload, **_settings: object) -> str:
+            raise failure
+
+        return refuse
+    return function
+
+
+def _serve(function: Function, store: Store, task_id: str) -> str | None:
+    """Run a task, keep its result, move the spool to its log; return why it failed."""
+    try:
+        meta, text = store.task(task_id)
+        settings = {name: meta[name] for name in ("seed", "noise")}
+        device = _device(store, meta["device"]) if meta["device"] else None
+        result = function(
+            _payload(store, text, meta.get("batch")), device=device, log=_note, **settings
+        )
+        store.write_result(task_id, result)
+        reason = None
+    except QrmiError as error:
+        reason = str(error)
+    except BaseException as error:  # whatever native code raises, and attempts to leave
+        traceback.print_exc()
+        reason = f"{type(error).__name__}: {error}"
+    _empty_spool(store, task_id)
+    return reason[:_LONGEST_REASON] if reason is not None else None
+
+
+@lru_cache(maxsize=16)
+def _device(store: Store, digest: str) -> str:
+    return store.device(digest)
+
+
+def _payload(store: Store, text: str, batch_id: str | None) -> Payload:
+    if batch_id is not None:
+        job = json.loads(text)["job"]
+        text = json.dumps({**json.loads(store.payload(batch_id)), "jobs": [job]})
+    return from_json(text)
+
+
+def _note(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def _empty_spool(store: Store, task_id: str) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    size = os.fstat(_SPOOL).st_size
+    if size:
+        with contextlib.suppress(QrmiError):  # the task counts, even where its log has no room
+            store.append_log(task_id, os.pread(_SPOOL, size, 0))
+        os.ftruncate(_SPOOL, 0)
+        os.lseek(_SPOOL, 0, os.SEEK_SET)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The ``qrmi`` command: one file a group of commands."""

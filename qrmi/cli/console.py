@@ -1,0 +1,210 @@
+"""What the command line writes: text, tables, JSON, errors, and progress while it waits.
+
+Data goes to stdout; notices, progress and errors go to stderr. ``rich`` (extra ``cli``) makes
+tables and progress nicer on a terminal; without it, and in pipes and files, text is plain.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from qrmi.errors import QrmiError
+from qrmi.tasks import TaskStatus
+
+__all__ = ["Progress", "ascii_only", "error", "notice", "out", "out_json", "styled", "table"]
+
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+_OWNERS = {
+    "user": "you can put this right",
+    "site": "your site's administrators can put this right",
+    "vendor": "the vendor of the resource can put this right",
+    "network": "the network or the service did not answer",
+}
+
+
+_COMMAND_HINTS = {
+    "TaskNotReadyError": "wait for it with `qrmi result {id} --wait`",
+    "TaskFailedError": "`qrmi logs {id}` may tell more",
+    "TaskCancelledError": "run the program again if you still want the result",
+    "WaitTimeoutError": "the task goes on; come back with `qrmi result {id} --wait`, "
+    "or stop it with `qrmi stop {id}`",
+}
+
+
+def out(text: str = "") -> None:
+    """Write one line of data to stdout."""
+    print(text)
+
+
+def out_json(value: Any) -> None:
+    """Write one JSON value to stdout; with ``--json`` it is all that goes there."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def notice(text: str) -> None:
+    """Write one line for the person at the terminal to stderr, after what went to stdout."""
+    sys.stdout.flush()
+    print(text, file=sys.stderr, flush=True)
+
+
+def error(problem: QrmiError, *, as_json: bool) -> None:
+    """Write an error to stderr: what happened, what to do, who can act, and the ids."""
+    if as_json:
+        notice(json.dumps({"error": error_fields(problem)}))
+        return
+    stream = sys.stderr
+    notice(f"{styled('error:', 'red', stream)} {problem.message}")
+    ids = {"resource": problem.resource_id, "task": problem.task_id}
+    for label, value in {"hint": _hint(problem), **ids, "who": _OWNERS[problem.owner]}.items():
+        if value:
+            notice(f"  {styled(label + ':', 'dim', stream)} {value}")
+
+
+def error_fields(problem: QrmiError) -> dict[str, Any]:
+    """An error as JSON values, with stable keys."""
+    return {
+        "type": type(problem).__name__,
+        "message": problem.message,
+        "hint": _hint(problem),
+        "owner": str(problem.owner),
+        "retryable": problem.retryable,
+        "resource": problem.resource_id,
+        "task_id": problem.task_id,
+    }
+
+
+def _hint(problem: QrmiError) -> str:
+    """The error's hint, in terms of commands where it speaks of Python calls."""
+    hint = _COMMAND_HINTS.get(type(problem).__name__)
+    return hint.format(id=problem.task_id) if hint and problem.task_id else problem.hint
+
+
+def styled(text: str, style: str, stream: TextIO | None = None) -> str:
+    """``text`` in a colour or weight when ``stream`` (stdout) is a terminal, else as it is."""
+    console = _rich_console(stream or sys.stdout)
+    if console is None or not console.is_terminal or console.no_color:
+        return text
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
+
+
+def ascii_only() -> bool:
+    """Whether stdout cannot show block characters."""
+    try:
+        "█…".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return True
+    return False
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table to stdout: with rules and colours on a terminal, else plain and aligned."""
+    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    console = _rich_console(sys.stdout)
+    if console is None or not console.is_terminal:
+        _plain_table(columns, texts)
+        return
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    for index, column in enumerate(columns):
+        grid.add_column(column, overflow="fold", no_wrap=index == 0)
+    for row in texts:
+        grid.add_row(*(Text(cell) for cell in row))
+    console.print(grid)
+
+
+def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    lines = [[column.upper() for column in columns], *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    for line in lines:
+        cells = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
+        out("  ".join(cells).rstrip())
+
+
+def _rich_console(stream: TextIO) -> Any:
+    """A rich console on ``stream`` when it is a terminal and rich is installed, else ``None``."""
+    if not stream.isatty():
+        return None
+    try:
+        from rich.console import Console
+    except ImportError:
+        return None
+    return Console(file=stream, highlight=False)
+
+
+class Progress:
+    """What goes on while a command waits: a spinner with the time on a terminal, lines elsewhere.
+
+    Use it with ``with``; say what happens through `say` and `status`. It writes to stderr, and
+    nothing at all when ``quiet``; with ``lines`` false it writes on terminals only.
+    """
+
+    def __init__(self, *, quiet: bool = False, lines: bool = True) -> None:
+        self._quiet = quiet
+        self._lines = lines
+        self._begun = time.monotonic()
+        self._live: Any = None
+        self._row: Any = None
+
+    def __enter__(self) -> Self:
+        """Start the clock."""
+        self._begun = time.monotonic()
+        console = None if self._quiet else _rich_console(sys.stderr)
+        if console is not None and console.is_terminal:
+            self._live = _spinner(console)
+            self._row = self._live.add_task("", total=None)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove the spinner."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    @property
+    def seconds(self) -> float:
+        """Time since the start."""
+        return time.monotonic() - self._begun
+
+    def say(self, text: str) -> None:
+        """Replace what the spinner says; elsewhere write a line."""
+        if self._live is not None:
+            self._live.update(self._row, description=text)
+        elif self._lines and not self._quiet:
+            notice(f"{self.seconds:7.1f} s  {text}")
+
+    def status(self, subject: str, status: TaskStatus) -> None:
+        """Say where a task is; on a terminal the last word on it stays."""
+        word = status.name.lower()
+        if self._live is None:
+            self.say(word)
+        elif status.is_final:
+            self._live.console.print(f"{subject}: {word} after {self.seconds:.1f} s", style="dim")
+        else:
+            self.say(f"{subject}: {word}")
+
+
+def _spinner(console: Any) -> Any:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    return RichProgress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )

@@ -1,0 +1,241 @@
+"""``qrmi tasks``, ``status``, ``result``, ``logs`` and ``stop``: tasks that were started."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from qrmi import journal, registry
+from qrmi.cli import arguments, console, exits, output, parallel, waiting
+from qrmi.errors import InvalidInputError, QrmiError
+from qrmi.journal import TaskRecord
+from qrmi.resource import QuantumResource
+from qrmi.tasks import TaskStatus
+
+__all__ = ["add_commands"]
+
+_SHOWN = 20
+_PATIENCE_SECONDS = 5.0
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add this group's commands."""
+    _add_tasks(commands)
+    parser = _add_one(
+        commands,
+        "status",
+        "say where a task is",
+        "The exit code says it too: 0 completed, 3 failed, 4 stopped, 5 not ended yet.",
+        _status,
+    )
+    parser = _add_one(
+        commands,
+        "result",
+        "show a task's result",
+        "Counts are drawn as bars; --out writes what the resource sent, unchanged.",
+        _result,
+        "  qrmi result 3f2a --wait\n  qrmi result 3f2a --out result.json",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the raw result here")
+    parser.add_argument(
+        "--top",
+        type=arguments.positive_int,
+        default=10,
+        metavar="N",
+        help="outcomes to show, default: 10",
+    )
+    parser.add_argument("--wait", action="store_true", help="wait until the task has ended")
+    arguments.timeout_flag(parser)
+    _add_one(commands, "logs", "print what a task's resource logged", "", _logs)
+    _add_one(commands, "stop", "stop a task", "One that has ended already keeps its result.", _stop)
+
+
+def _add_tasks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = arguments.add_command(
+        commands,
+        "tasks",
+        "list the tasks that you started, newest first",
+        details="They are read from your journal; those that had not ended are looked up again.",
+    )
+    parser.add_argument("--all", action="store_true", help=f"all, not only the newest {_SHOWN}")
+    parser.add_argument(
+        "--limit", type=arguments.positive_int, default=_SHOWN, metavar="N", help="how many"
+    )
+    parser.add_argument(
+        "--no-refresh", action="store_true", help="do not ask the resources; last known status"
+    )
+    arguments.json_flag(parser)
+    parser.set_defaults(run=_tasks)
+
+
+def _add_one(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    summary: str,
+    details: str,
+    run: Any,
+    examples: str = "",
+) -> argparse.ArgumentParser:
+    parser = arguments.add_command(commands, name, summary, details=details, examples=examples)
+    parser.add_argument("id", metavar="ID", help="the task's id, or how it begins")
+    parser.add_argument(
+        "--resource", metavar="NAME", help="where it is, when your journal does not know it"
+    )
+    arguments.json_flag(parser)
+    parser.set_defaults(run=run)
+    return parser
+
+
+# --- qrmi tasks -------------------------------------------------------------------------------
+
+
+def _tasks(args: argparse.Namespace) -> int:
+    records = journal.default().tasks()
+    shown = records if args.all else records[: args.limit]
+    if not args.no_refresh:
+        shown = _refreshed(shown)
+    if args.json:
+        console.out_json([_fields(record) for record in shown])
+        return exits.Exit.OK
+    if not shown:
+        console.notice("no tasks yet: start one with `qrmi run` or `qrmi demo`")
+        return exits.Exit.OK
+    console.table(("id", "resource", "status", "started", "by"), [_cells(r) for r in shown])
+    if len(records) > len(shown):
+        console.notice(f"{len(records) - len(shown):,} older ones: qrmi tasks --all")
+    return exits.Exit.OK
+
+
+def _refreshed(records: Sequence[TaskRecord]) -> list[TaskRecord]:
+    """The records with the present status of those tasks that had not ended."""
+    open_ids = [str(r.id) for r in records if r.id and not (r.status and r.status.is_final)]
+    answers = parallel.ask_all(
+        [functools.partial(_look_again, i) for i in open_ids], _PATIENCE_SECONDS
+    )
+    known = {i: a for i, a in zip(open_ids, answers, strict=True) if not isinstance(a, QrmiError)}
+    return [attrs.evolve(r, status=known.get(str(r.id), r.status)) for r in records]
+
+
+def _look_again(task_id: str) -> TaskStatus:
+    resource = registry.resource_of_task(task_id)
+    status = resource.task_status(task_id)
+    if status.is_final:  # this process did not start it, so its handle leaves the end to us
+        journal.default().append(
+            "ended", resource=resource.resource_id(), task=task_id, status=status.name
+        )
+    return status
+
+
+def _state(record: TaskRecord) -> str:
+    if record.status is not None:
+        return record.status.name.lower()
+    return "refused" if record.reason else "uncertain"
+
+
+def _cells(record: TaskRecord) -> tuple[str, ...]:
+    started = datetime.datetime.fromtimestamp(record.started_at)
+    by = " ".join(str(record.context[k]) for k in ("sdk", "kind") if k in record.context)
+    return (
+        record.id or "-",
+        record.resource_id,
+        _state(record),
+        f"{started:%Y-%m-%d %H:%M:%S}",
+        record.reason or by,
+    )
+
+
+def _fields(record: TaskRecord) -> dict[str, Any]:
+    return {
+        "task_id": record.id,
+        "resource": record.resource_id,
+        "type": record.resource_type,
+        "status": _state(record),
+        "started_at": record.started_at,
+        "ended_at": record.ended_at,
+        "payload_format": record.payload_format,
+        "context": dict(record.context),
+        "reason": record.reason,
+        "key": record.key,
+    }
+
+
+# --- one task ---------------------------------------------------------------------------------
+
+
+def _found(args: argparse.Namespace) -> tuple[QuantumResource, str]:
+    """The task that ``args.id`` names or begins, and the resource that it is on."""
+    if args.resource is not None:
+        return registry.open(args.resource), args.id
+    ids = {record.id for record in journal.default().tasks() if record.id}
+    matching = sorted(i for i in ids if i.startswith(args.id)) if args.id else []
+    if args.id in ids or not matching:
+        task_id = args.id
+    elif len(matching) == 1:
+        task_id = matching[0]
+    else:
+        raise InvalidInputError(
+            f"{args.id} begins {len(matching)} ids: {', '.join(matching[:5])}",
+            hint="give more of it",
+        )
+    return registry.resource_of_task(task_id), task_id
+
+
+def _head(resource: QuantumResource, task_id: str, status: TaskStatus) -> dict[str, Any]:
+    return {
+        "task_id": task_id,
+        "resource": resource.resource_id(),
+        "status": status.name.lower(),
+    }
+
+
+def _status(args: argparse.Namespace) -> int:
+    resource, task_id = _found(args)
+    status = resource.task_status(task_id)
+    if args.json:
+        console.out_json(_head(resource, task_id, status))
+    else:
+        console.out(f"{status.name.lower()}  ({task_id} on {resource.resource_id()})")
+    return exits.of_status(status)
+
+
+def _result(args: argparse.Namespace) -> int:
+    output.check_writable(args.out)
+    resource, task_id = _found(args)
+    if args.wait or args.timeout is not None:
+        waiting.wait(resource, task_id, args.timeout, quiet=args.json)
+    text = resource.task_result(task_id).value
+    head = _head(resource, task_id, TaskStatus.COMPLETED)
+    output.emit(text, head=head, out=args.out, as_json=args.json, top=args.top)
+    return exits.Exit.OK
+
+
+def _logs(args: argparse.Namespace) -> int:
+    resource, task_id = _found(args)
+    text = resource.task_logs(task_id)
+    if args.json:
+        console.out_json({"task_id": task_id, "resource": resource.resource_id(), "logs": text})
+    elif text.strip():
+        console.out(text.rstrip("\n"))
+    else:
+        console.notice("the log is empty")
+    return exits.Exit.OK
+
+
+def _stop(args: argparse.Namespace) -> int:
+    resource, task_id = _found(args)
+    before = resource.task_status(task_id)
+    resource.task_stop(task_id)
+    after = before if before.is_final else resource.task_status(task_id)
+    if args.json:
+        console.out_json({**_head(resource, task_id, after), "had_ended": before.is_final})
+    elif before.is_final:
+        console.notice(f"task {task_id} had ended already: {before.name.lower()}")
+    else:
+        console.out(f"task {task_id} on {resource.resource_id()}: {after.name.lower()}")
+    return exits.Exit.OK

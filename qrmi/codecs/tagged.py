@@ -1,0 +1,310 @@
+"""Tagged JSON: ``{"__type__": ..., "__value__": ...}``, the encoding of the IBM services.
+
+What `to_tagged` writes, IBM's ``RuntimeDecoder`` reads, and for circuits and arrays the text is
+IBM's to the byte (qiskit-ibm-runtime 0.51, with the same QPY version). A circuit is base64 of
+zlib of QPY, an array base64 of zlib of an ``.npy`` file. Objects with a tag that is not known here
+(IBM's execution spans, for one) stay dictionaries with their tag.
+
+An array is decoded piece by piece into its final memory, and the text it came from is dropped as
+soon as it is no longer needed, so that a big result never exists more than about twice.
+"""
+
+from __future__ import annotations
+
+import binascii
+import io
+import json
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit import QuantumCircuit, qpy
+from qiskit.primitives import (
+    BitArray,
+    DataBin,
+    PrimitiveResult,
+    PubResult,
+    SamplerPubResult,
+)
+
+from qrmi.errors import InvalidInputError, QrmiError
+
+__all__ = [
+    "QPY_DEFAULT",
+    "QPY_VERSIONS",
+    "decode_circuit",
+    "encode_circuit",
+    "from_tagged",
+    "loads",
+    "to_tagged",
+]
+
+QPY_DEFAULT = 15
+"""The QPY version that is written unless asked otherwise: the newest that Qiskit 2.1 reads."""
+
+QPY_VERSIONS = range(13, 18)
+"""The QPY versions that the IBM services take (ibm-quantum-schemas 0.13)."""
+
+_CHUNK = 1 << 14
+
+
+def to_tagged(
+    value: object, *, qpy_version: int = QPY_DEFAULT, compression: int = zlib.Z_DEFAULT_COMPRESSION
+) -> Any:
+    """Turn a value into plain JSON values with tags.
+
+    Args:
+        value: circuits, arrays, results of primitives, complex numbers, sets and dates, inside
+            dictionaries, lists and tuples as deep as you like.
+        qpy_version: the QPY version of circuits, one of `QPY_VERSIONS`.
+        compression: zlib level of arrays; the default gives IBM's bytes, 1 is quicker.
+
+    Raises:
+        InvalidInputError: something in `value` cannot be written.
+    """
+    if value is None or isinstance(value, bool | str):
+        return value
+    return _Writer(qpy_version, compression).write(value)
+
+
+def from_tagged(data: Any) -> Any:
+    """Turn plain JSON values with tags into the values that they stand for.
+
+    Raises:
+        InvalidInputError: a tagged object is malformed.
+    """
+    if isinstance(data, dict):
+        return _untag({key: from_tagged(value) for key, value in data.items()})
+    if isinstance(data, list):
+        return [from_tagged(value) for value in data]
+    return data
+
+
+def loads(text: str) -> Any:
+    """Parse JSON text with tags; the same as `from_tagged` of its plain value, with less memory.
+
+    Raises:
+        InvalidInputError: the text is not JSON, or a tagged object is malformed.
+    """
+    try:
+        return json.loads(text, object_hook=_untag)
+    except (ValueError, RecursionError, TypeError) as error:
+        raise InvalidInputError(f"not JSON: {error}") from error
+
+
+def encode_circuit(circuit: QuantumCircuit, *, qpy_version: int = QPY_DEFAULT) -> str:
+    """The value of a circuit's tagged form: base64 of zlib of QPY.
+
+    Raises:
+        InvalidInputError: the QPY version is not one of `QPY_VERSIONS`, or QPY cannot hold the
+            circuit.
+    """
+    if qpy_version not in QPY_VERSIONS:
+        known = f"{QPY_VERSIONS[0]} to {QPY_VERSIONS[-1]}"
+        raise InvalidInputError(f"QPY version {qpy_version} is not one of {known}")
+    buffer = io.BytesIO()
+    try:
+        qpy.dump(circuit, buffer, metadata_serializer=_MetadataEncoder, version=qpy_version)
+    except QrmiError:
+        raise
+    except Exception as error:
+        raise InvalidInputError(
+            f"circuit {circuit.name!r} cannot be written as QPY {qpy_version}: {error}"
+        ) from error
+    return _deflate(buffer.getbuffer())
+
+
+def decode_circuit(value: str) -> QuantumCircuit:
+    """Read the value of a circuit's tagged form.
+
+    Raises:
+        InvalidInputError: it is not a circuit, or its QPY version cannot be read here.
+    """
+    try:
+        data = zlib.decompress(binascii.a2b_base64(value))
+        _check_qpy(data)
+        (circuit,) = qpy.load(io.BytesIO(data), metadata_deserializer=_MetadataDecoder)
+    except QrmiError:
+        raise
+    except Exception as error:
+        raise InvalidInputError(f"a circuit cannot be read: {error}") from error
+    except BaseException as error:
+        # Qiskit's QPY reader is written in Rust, whose panics are not Exceptions.
+        if type(error).__name__ == "PanicException":
+            raise InvalidInputError("a circuit cannot be read: malformed QPY") from error
+        raise
+    if not isinstance(circuit, QuantumCircuit):
+        raise InvalidInputError(f"expected a circuit, found a {type(circuit).__name__}")
+    return circuit
+
+
+def _check_qpy(data: bytes) -> None:
+    preface, version = struct.unpack_from("!6sB", data)
+    if preface != b"QISKIT":
+        raise InvalidInputError("a circuit is not QPY")
+    if not QPY_VERSIONS[0] <= version <= qpy.QPY_VERSION:
+        raise InvalidInputError(
+            f"QPY version {version} cannot be read here",
+            hint=f"write the circuit with qiskit.qpy.dump(..., version={QPY_DEFAULT})",
+        )
+
+
+def _deflate(data: Any, level: int = zlib.Z_DEFAULT_COMPRESSION) -> str:
+    return binascii.b2a_base64(zlib.compress(data, level), newline=False).decode("ascii")
+
+
+class _Writer:
+    """Writes tagged values with one set of options."""
+
+    def __init__(self, qpy_version: int, compression: int) -> None:
+        self._qpy_version = qpy_version
+        self._compression = compression
+
+    def write(self, value: Any) -> Any:
+        if value is None or isinstance(value, bool | str | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {str(key): self.write(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.write(item) for item in value]
+        if isinstance(value, np.generic) and not isinstance(value, np.complexfloating):
+            return self.write(value.item())
+        for kind, tag, fields in self._KINDS:
+            if isinstance(value, kind):
+                return {"__type__": tag, "__value__": fields(self, value)}
+        raise InvalidInputError(f"a {type(value).__name__} cannot be sent as JSON")
+
+    def _array(self, value: NDArray[Any]) -> Any:
+        if value.dtype == object:
+            return self.write(value.tolist())
+        buffer = io.BytesIO()
+        np.save(buffer, value, allow_pickle=False)
+        return _deflate(buffer.getbuffer(), self._compression)
+
+    def _circuit(self, value: QuantumCircuit) -> str:
+        return encode_circuit(value, qpy_version=self._qpy_version)
+
+    def _bit_array(self, value: BitArray) -> Any:
+        return {"array": self.write(value.array), "num_bits": value.num_bits}
+
+    def _data_bin(self, value: DataBin) -> Any:
+        return {
+            "field_names": list(value),
+            "shape": self.write(value.shape),
+            "fields": {name: self.write(field) for name, field in value.items()},
+        }
+
+    def _pub_result(self, value: PubResult) -> Any:
+        return {"data": self.write(value.data), "metadata": self.write(value.metadata)}
+
+    def _primitive_result(self, value: PrimitiveResult) -> Any:
+        return {"pub_results": self.write(list(value)), "metadata": self.write(value.metadata)}
+
+    def _complex(self, value: complex) -> Any:
+        return [float(value.real), float(value.imag)]
+
+    def _set(self, value: set[Any]) -> Any:
+        return self.write(list(value))
+
+    def _date(self, value: date) -> str:
+        return value.isoformat()
+
+    _KINDS: tuple[tuple[type, str, Callable[[_Writer, Any], Any]], ...] = (
+        (np.ndarray, "ndarray", _array),
+        (QuantumCircuit, "QuantumCircuit", _circuit),
+        (BitArray, "BitArray", _bit_array),
+        (DataBin, "DataBin", _data_bin),
+        (SamplerPubResult, "SamplerPubResult", _pub_result),
+        (PubResult, "PubResult", _pub_result),
+        (PrimitiveResult, "PrimitiveResult", _primitive_result),
+        (complex, "complex", _complex),
+        (np.complexfloating, "complex", _complex),
+        (set, "set", _set),
+        (date, "datetime", _date),
+    )
+
+
+class _MetadataEncoder(json.JSONEncoder):
+    """A circuit's metadata, inside QPY."""
+
+    def default(self, o: object) -> Any:
+        return to_tagged(o)
+
+
+class _MetadataDecoder(json.JSONDecoder):
+    """A circuit's metadata, inside QPY."""
+
+    def __init__(self, **_options: Any) -> None:
+        super().__init__(object_hook=_untag)
+
+
+class _Inflated(io.RawIOBase):
+    """The decompressed bytes of a zlib text, produced as they are read."""
+
+    def __init__(self, compressed: bytes) -> None:
+        self._source = memoryview(compressed)
+        self._inflate = zlib.decompressobj()
+        self._pending = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        view = memoryview(buffer).cast("B")
+        data = b""
+        while not data and (self._pending or self._source):
+            if not self._pending:
+                self._pending = self._source[:_CHUNK].tobytes()
+                self._source = self._source[_CHUNK:]
+            data = self._inflate.decompress(self._pending, len(view))
+            self._pending = self._inflate.unconsumed_tail
+        view[: len(data)] = data
+        return len(data)
+
+
+def _read_array(value: Any) -> NDArray[Any]:
+    if isinstance(value, int | float | list):
+        return np.array(value)
+    compressed = binascii.a2b_base64(value)
+    del value  # the text can be as big as the array
+    source = _Inflated(compressed)
+    array: NDArray[Any] = np.lib.format.read_array(source, allow_pickle=False)
+    return array
+
+
+def _read_data_bin(value: dict[str, Any]) -> DataBin:
+    shape = value.get("shape")
+    return DataBin(shape=() if shape is None else tuple(shape), **value["fields"])
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "ndarray": _read_array,
+    "QuantumCircuit": decode_circuit,
+    "BitArray": lambda value: BitArray(value["array"], value["num_bits"]),
+    "DataBin": _read_data_bin,
+    "SamplerPubResult": lambda value: SamplerPubResult(value["data"], value.get("metadata")),
+    "EstimatorPubResult": lambda value: PubResult(value["data"], value.get("metadata")),
+    "PubResult": lambda value: PubResult(value["data"], value.get("metadata")),
+    "PrimitiveResult": lambda value: PrimitiveResult(value["pub_results"], value.get("metadata")),
+    "complex": lambda value: complex(*value),
+    "set": set,
+    "datetime": datetime.fromisoformat,
+}
+
+
+def _untag(data: dict[str, Any]) -> Any:
+    """Decode one JSON object whose members are decoded already; empties tagged ones."""
+    tag = data.get("__type__")
+    reader = _READERS.get(tag) if isinstance(tag, str) else None
+    if reader is None or "__value__" not in data:
+        return data
+    try:
+        return reader(data.pop("__value__"))
+    except QrmiError:
+        raise
+    except Exception as error:
+        raise InvalidInputError(f"malformed {tag} in tagged JSON: {error}") from error

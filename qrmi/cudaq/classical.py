@@ -1,0 +1,373 @@
+"""Interpret the classical part of a kernel that CUDA-Q has specialised to its arguments.
+
+All arguments are constants then, so that every number, index, branch and loop can be worked out;
+only measured values are unknown. Memory (``cc.alloca`` and its kin) is modelled in cells of one
+scalar each.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+
+from qrmi.errors import UnsupportedFunctionError
+
+__all__ = ["UNKNOWN", "Interpreter", "Pointer"]
+
+_MAX_STEPS = 20_000_000
+_DYNAMIC = -(2**31)
+_ARRAY = re.compile(r"!cc\.array<(.*) x (\d+)>$")
+
+
+class _Unknown:
+    """A value that only the run will tell: a measurement, or memory that was never written."""
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+
+UNKNOWN = _Unknown()
+
+
+@attrs.frozen
+class Pointer:
+    """A place in memory."""
+
+    cells: list[Any]
+    offset: int = 0
+
+
+def _truncated(quotient: float) -> Callable[[int, int], int]:
+    """Integer division of MLIR rounds towards zero."""
+
+    def divide(left: int, right: int) -> int:
+        magnitude = abs(left) // abs(right)
+        return magnitude if (left < 0) == (right < 0) else -magnitude
+
+    def remainder(left: int, right: int) -> int:
+        return left - right * divide(left, right)
+
+    return divide if quotient else remainder
+
+
+_ORDER: tuple[Callable[[Any, Any], bool], ...] = (
+    operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge,
+    operator.lt, operator.le, operator.gt, operator.ge,
+)  # fmt: skip
+_FLOAT_ORDER: tuple[Callable[[Any, Any], bool], ...] = (
+    lambda _a, _b: False, operator.eq, operator.gt, operator.ge, operator.lt, operator.le,
+    operator.ne, lambda _a, _b: True,
+)  # fmt: skip
+
+_BINARY: dict[str, Callable[..., Any]] = {
+    "arith.addi": operator.add,
+    "arith.subi": operator.sub,
+    "arith.muli": operator.mul,
+    "arith.divsi": _truncated(1),
+    "arith.divui": operator.floordiv,
+    "arith.remsi": _truncated(0),
+    "arith.remui": operator.mod,
+    "arith.floordivsi": operator.floordiv,
+    "arith.ceildivsi": lambda a, b: -(-a // b),
+    "arith.andi": operator.and_,
+    "arith.ori": operator.or_,
+    "arith.xori": operator.xor,
+    "arith.shli": operator.lshift,
+    "arith.shrsi": operator.rshift,
+    "arith.shrui": operator.rshift,
+    "arith.maxsi": max,
+    "arith.minsi": min,
+    "arith.addf": operator.add,
+    "arith.subf": operator.sub,
+    "arith.mulf": operator.mul,
+    "arith.divf": operator.truediv,
+    "arith.remf": math.fmod,
+    "arith.maximumf": max,
+    "arith.minimumf": min,
+    "arith.maxnumf": max,
+    "arith.minnumf": min,
+    "arith.negf": operator.neg,
+    "arith.extf": float,
+    "arith.truncf": float,
+    "arith.index_cast": int,
+    "arith.extsi": lambda value: -1 if value is True else int(value),
+    "arith.extui": int,
+    "arith.sitofp": float,
+    "arith.uitofp": float,
+    "arith.fptosi": int,
+    "arith.fptoui": int,
+    "arith.select": lambda test, yes, no: yes if test else no,
+    "math.powf": operator.pow,
+    "math.fpowi": operator.pow,
+    "math.ipowi": operator.pow,
+    "math.absf": abs,
+    "math.absi": abs,
+    "math.atan2": math.atan2,
+    "complex.create": complex,
+    "complex.re": lambda value: value.real,
+    "complex.im": lambda value: value.imag,
+    "complex.add": operator.add,
+    "complex.sub": operator.sub,
+    "complex.mul": operator.mul,
+    "complex.div": operator.truediv,
+    "complex.neg": operator.neg,
+}
+_BINARY |= {
+    f"math.{name}": getattr(math, name)
+    for name in (
+        "acos", "asin", "atan", "ceil", "cos", "cosh", "exp", "floor", "log", "log10", "log2",
+        "sin", "sinh", "sqrt", "tan", "tanh",
+    )
+}  # fmt: skip
+
+
+class Interpreter:
+    """Runs one function of specialised Quake, block after block.
+
+    Subclasses add handlers for the operations of the ``quake`` dialect to `handlers`.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[Any, Any] = {}
+        self.handlers: dict[str, Callable[[Any], None]] = {
+            "arith.constant": self._constant,
+            "arith.cmpi": self._compare_integers,
+            "arith.cmpf": self._compare_floats,
+            "arith.trunci": self._truncate,
+            "complex.constant": self._constant,
+            "cc.address_of": self._unknown,
+            "cc.alloca": self._alloca,
+            "cc.cast": self._cast,
+            "cc.compute_ptr": self._compute_pointer,
+            "cc.const_array": self._constant_array,
+            "cc.extract_value": self._extract_value,
+            "cc.insert_value": self._insert_value,
+            "cc.load": self._load,
+            "cc.poison": self._unknown,
+            "cc.reify_span": self._same,
+            "cc.sequence_data": self._data,
+            "cc.sequence_init": self._same,
+            "cc.sequence_size": self._size,
+            "cc.store": self._store,
+            "cc.string_literal": self._string,
+            "cc.undef": self._unknown,
+        }
+
+    def run(self, function: Any) -> None:
+        """Interpret ``function`` (a ``func.func``) from its entry to its return.
+
+        Raises:
+            UnsupportedFunctionError: it branches on a measurement, or uses what no circuit holds.
+        """
+        block = function.regions[0].blocks[0]
+        steps = 0
+        while block is not None:
+            following = None
+            for operation in block.operations:
+                steps += 1
+                following = self._step(operation.operation)
+            if steps > _MAX_STEPS:
+                raise UnsupportedFunctionError("the kernel does not end, or is too long")
+            block = following
+
+    def operands(self, operation: Any) -> list[Any]:
+        """The values of the operands, in order; `UNKNOWN` for one never computed."""
+        return [self.values.get(operand, UNKNOWN) for operand in operation.operands]
+
+    def _step(self, operation: Any) -> Any:
+        """Do one operation; return the block that comes next after a jump, else ``None``."""
+        name = operation.name
+        handler = self.handlers.get(name)
+        if handler is not None:
+            handler(operation)
+        elif name in _BINARY:
+            self._arithmetic(operation, _BINARY[name])
+        elif name in ("cf.br", "cf.cond_br", "cf.switch"):
+            return self._jump(operation)
+        elif name not in ("func.return", "cc.return"):
+            raise UnsupportedFunctionError(
+                f"the kernel uses `{name}`, which cannot become part of a circuit"
+            )
+        return None
+
+    def _set(self, operation: Any, value: Any) -> None:
+        self.values[operation.results[0]] = value
+
+    # --- numbers ------------------------------------------------------------------------------
+
+    def _constant(self, operation: Any) -> None:
+        self._set(operation, _plain(operation.attributes["value"]))
+
+    def _arithmetic(self, operation: Any, function: Callable[..., Any]) -> None:
+        operands = self.operands(operation)
+        known = not any(value is UNKNOWN for value in operands)
+        self._set(operation, function(*operands) if known else UNKNOWN)
+
+    def _compare_integers(self, operation: Any) -> None:
+        predicate = operation.attributes["predicate"].value
+        unsigned = predicate >= 6
+
+        def compare(left: int, right: int) -> bool:
+            if unsigned:
+                left, right = left & (2**64 - 1), right & (2**64 - 1)
+            return _ORDER[predicate](left, right)
+
+        self._arithmetic(operation, compare)
+
+    def _compare_floats(self, operation: Any) -> None:
+        predicate = operation.attributes["predicate"].value % 8
+        self._arithmetic(operation, _FLOAT_ORDER[predicate])
+
+    def _truncate(self, operation: Any) -> None:
+        width = operation.results[0].type.width
+        mask = (1 << width) - 1
+
+        def truncate(value: int) -> int:
+            low = value & mask
+            return low - (mask + 1) if width > 1 and low >> (width - 1) else low
+
+        self._arithmetic(operation, truncate)
+
+    def _cast(self, operation: Any) -> None:
+        (value,) = self.operands(operation)
+        kind = str(operation.results[0].type)
+        if kind in ("f64", "f32") and isinstance(value, int):
+            value = float(value)
+        elif re.fullmatch(r"i\d+", kind) and isinstance(value, float):
+            value = int(value)
+        self._set(operation, value)
+
+    # --- memory -------------------------------------------------------------------------------
+
+    def _alloca(self, operation: Any) -> None:
+        operands = self.operands(operation)
+        count = operands[0] if operands else 1
+        size = _cells(_plain_type(operation.attributes["elementType"]))
+        self._set(operation, Pointer([UNKNOWN] * (_known(count) * size)))
+
+    def _compute_pointer(self, operation: Any) -> None:
+        base, *dynamic = self.operands(operation)
+        kind = _pointee(str(operation.operands[0].type))
+        if base is UNKNOWN:
+            self._set(operation, UNKNOWN)
+            return
+        offset = base.offset
+        for raw in operation.attributes["rawConstantIndices"]:
+            index = _known(dynamic.pop(0) if raw == _DYNAMIC else raw)
+            match = _ARRAY.fullmatch(kind)
+            kind = match[1] if match else kind.removeprefix("!cc.array<").removesuffix(" x ?>")
+            offset += index * _cells(kind)
+        self._set(operation, Pointer(base.cells, offset))
+
+    def _store(self, operation: Any) -> None:
+        value, pointer = self.operands(operation)
+        if pointer is UNKNOWN:
+            return
+        cells = _flat(value) if isinstance(value, list) else [value]
+        pointer.cells[pointer.offset : pointer.offset + len(cells)] = cells
+
+    def _load(self, operation: Any) -> None:
+        (pointer,) = self.operands(operation)
+        known = isinstance(pointer, Pointer) and pointer.offset < len(pointer.cells)
+        self._set(operation, pointer.cells[pointer.offset] if known else UNKNOWN)
+
+    def _constant_array(self, operation: Any) -> None:
+        value = _plain(operation.attributes["constantValues"])
+        if "complex<" in str(operation.results[0].type):
+            value = [complex(*pair) for pair in value]
+        self._set(operation, value)
+
+    def _data(self, operation: Any) -> None:
+        (value,) = self.operands(operation)
+        self._set(operation, Pointer(_flat(value)) if isinstance(value, list) else value)
+
+    def _size(self, operation: Any) -> None:
+        (value,) = self.operands(operation)
+        self._set(operation, len(value) if isinstance(value, (list, str)) else UNKNOWN)
+
+    def _extract_value(self, operation: Any) -> None:
+        value, *dynamic = self.operands(operation)
+        for raw in operation.attributes["rawConstantIndices"]:
+            index = dynamic.pop(0) if raw == _DYNAMIC else raw
+            inside = isinstance(value, (list, dict)) and index is not UNKNOWN
+            value = value[index] if inside else UNKNOWN
+        self._set(operation, value)
+
+    def _insert_value(self, operation: Any) -> None:
+        container, value = self.operands(operation)
+        fields = dict(container) if isinstance(container, dict) else {}
+        (index,) = operation.attributes["position"]
+        self._set(operation, {**fields, index: value})
+
+    def _string(self, operation: Any) -> None:
+        self._set(operation, _plain(operation.attributes["stringLiteral"]))
+
+    def _same(self, operation: Any) -> None:
+        self._set(operation, self.operands(operation)[0])
+
+    def _unknown(self, operation: Any) -> None:
+        self._set(operation, UNKNOWN)
+
+    # --- control flow -------------------------------------------------------------------------
+
+    def _jump(self, operation: Any) -> Any:
+        operands = self.operands(operation)
+        if operation.name == "cf.br":
+            return self._enter(operation.successors[0], operands)
+        if operation.name == "cf.switch":
+            raise UnsupportedFunctionError("the kernel branches on several cases at once")
+        if operands[0] is UNKNOWN:
+            raise UnsupportedFunctionError(
+                "the kernel branches on a measured value, or on one that cannot be computed before "
+                "the run; that is not supported"
+            )
+        _test, yes, _no = operation.attributes["operandSegmentSizes"]
+        if operands[0]:
+            return self._enter(operation.successors[0], operands[1 : 1 + yes])
+        return self._enter(operation.successors[1], operands[1 + yes :])
+
+    def _enter(self, block: Any, arguments: Sequence[Any]) -> Any:
+        for argument, value in zip(block.arguments, arguments, strict=True):
+            self.values[argument] = value
+        return block
+
+
+def _known(value: Any) -> int:
+    if value is UNKNOWN:
+        raise UnsupportedFunctionError(
+            "the kernel uses a measured value as an index or a size; that is not supported"
+        )
+    return int(value)
+
+
+def _plain(attribute: Any) -> Any:
+    """The Python value of an MLIR attribute: number, text, or list of those."""
+    if hasattr(attribute, "value"):
+        return attribute.value
+    return [_plain(item) for item in attribute]
+
+
+def _plain_type(attribute: Any) -> str:
+    return str(getattr(attribute, "value", attribute))
+
+
+def _pointee(kind: str) -> str:
+    return kind.removeprefix("!cc.ptr<").removesuffix(">")
+
+
+def _cells(kind: str) -> int:
+    """How many scalars a type holds."""
+    match = _ARRAY.fullmatch(kind)
+    return int(match[2]) * _cells(match[1]) if match else 1
+
+
+def _flat(value: list[Any]) -> list[Any]:
+    cells: list[Any] = []
+    for item in value:
+        cells.extend(_flat(item) if isinstance(item, list) else [item])
+    return cells

@@ -1,0 +1,116 @@
+"""One resource as CUDA-Q's target: what it takes, and how circuits are fitted to it."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import TYPE_CHECKING, Any
+
+from qrmi.errors import MissingExtraError, UnsupportedPayloadError
+from qrmi.payloads import PasqalCloud, QiskitPrimitive
+from qrmi.resource import QuantumResource
+
+if TYPE_CHECKING:
+    from pulser.devices import Device
+    from qiskit.circuit import QuantumCircuit
+    from qiskit.transpiler import Target
+
+    from qrmi.cudaq.endpoint import Endpoint
+
+__all__ = ["Session"]
+
+_MISSING_QISKIT = "pip install 'openqrmi[qiskit]'"
+
+
+class Session:
+    """A resource, with what is read of its target once for as long as it is selected.
+
+    Attributes:
+        resource: the handle.
+    """
+
+    def __init__(self, resource: QuantumResource) -> None:
+        self.resource = resource
+
+    @functools.cached_property
+    def endpoint(self) -> Endpoint:
+        """Where CUDA-Q hands kernels over."""
+        from qrmi.cudaq.endpoint import Endpoint
+
+        return Endpoint()
+
+    @functools.cached_property
+    def _target_text(self) -> str:
+        return self.resource.target().value
+
+    @functools.cached_property
+    def gate_target(self) -> Target:
+        """What the resource can do with circuits.
+
+        Raises:
+            UnsupportedPayloadError: nothing; the message names what it does take.
+            MissingExtraError: Qiskit is not installed.
+        """
+        self._need(QiskitPrimitive.FORMAT, "a kernel of gates", "evolve a RydbergHamiltonian")
+        try:
+            from qrmi.codecs import target
+        except ImportError as error:
+            raise MissingExtraError(
+                f"kernels of gates need Qiskit: {error}", hint=_MISSING_QISKIT
+            ) from error
+        return target.read_target(self._target_text)
+
+    @functools.cached_property
+    def exact(self) -> bool:
+        """Whether expectation values can be asked for without shots: it is a simulator."""
+        configuration = json.loads(self._target_text).get("configuration") or {}
+        return bool(configuration.get("simulator", False))
+
+    @functools.cached_property
+    def devices(self) -> dict[str, Device]:
+        """The devices of the resource for pulse sequences.
+
+        Raises:
+            UnsupportedPayloadError: none; the message names what it does take.
+            MissingExtraError: Pulser is not installed.
+        """
+        self._need(PasqalCloud.FORMAT, "an analog evolution", "cudaq.sample a kernel of gates")
+        from qrmi.codecs import analog
+
+        return analog.read_devices(self._target_text)
+
+    def fit(self, circuit: QuantumCircuit) -> QuantumCircuit:
+        """The circuit in the gates and on the couplings of the resource.
+
+        One that fits already is returned as it is. Otherwise Qiskit compiles it at level 1, and
+        the result has a layout.
+
+        Raises:
+            IsaError: it has too many qubits.
+        """
+        from qrmi.codecs import isa
+        from qrmi.errors import IsaError
+
+        target = self.gate_target
+        try:
+            isa.check(circuit, target)
+        except IsaError:
+            if target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
+                raise
+            return self._passes.run(circuit)
+        return circuit
+
+    @functools.cached_property
+    def _passes(self) -> Any:
+        from qiskit.transpiler import generate_preset_pass_manager
+
+        return generate_preset_pass_manager(optimization_level=1, target=self.gate_target)
+
+    def _need(self, payload_format: str, what: str, instead: str) -> None:
+        if payload_format not in self.resource.payloads:
+            takes = ", ".join(sorted(self.resource.payloads)) or "nothing"
+            raise UnsupportedPayloadError(
+                f"{self.resource.resource_id()} takes {takes}; {what} needs {payload_format}",
+                hint=f"select another resource, or {instead}",
+                resource_id=self.resource.resource_id(),
+            )

@@ -1,0 +1,185 @@
+"""The interface that a vendor writes."""
+
+from __future__ import annotations
+
+import abc
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import attrs
+
+from qrmi.errors import UnsupportedFunctionError, UnsupportedResourceTypeError
+from qrmi.payloads import AnalogJob, Payload, PulserBatch
+from qrmi.settings import Settings
+from qrmi.tasks import (
+    BatchJob,
+    ResourceStatus,
+    ResourceStatusCode,
+    Target,
+    TaskId,
+    TaskResult,
+    TaskStatus,
+)
+
+__all__ = ["Capabilities", "Driver"]
+
+
+@attrs.frozen(kw_only=True)
+class Capabilities:
+    """What a resource can do beyond the life cycle of a task.
+
+    Attributes:
+        sessions: acquire and release hold something on the service.
+        logs: `Driver.task_logs` has something to tell.
+        stop_running: a task that already runs can be stopped.
+        queue_position: `Driver.status` reports pending tasks.
+        idempotency_key: `Driver.find_task` finds a task by the key that it was started with.
+        batches: `Driver.batch_start` and its kin work.
+        push: `Driver.task_wait` blocks on the service until the task ends.
+        min_poll_seconds: the shortest interval at which the service may be asked for a status.
+    """
+
+    sessions: bool = False
+    logs: bool = False
+    stop_running: bool = False
+    queue_position: bool = False
+    idempotency_key: bool = False
+    batches: bool = False
+    push: bool = False
+    min_poll_seconds: float = 0.005
+
+
+class Driver(abc.ABC):
+    """One resource of one vendor: small methods, each about one request.
+
+    A driver does not wait (but for `task_wait`), retry, log, or read the environment; the handle
+    does that for every vendor. All methods may be called from several threads at once. Errors
+    are those of `qrmi.errors`. Making a driver opens nothing: no file, socket or thread.
+
+    Attributes:
+        PAYLOADS: the payload formats that it takes (`Payload.FORMAT`).
+        CAPABILITIES: what it can do beyond the life cycle.
+        SETTINGS: the attrs class that declares its settings.
+    """
+
+    PAYLOADS: ClassVar[frozenset[str]]
+    CAPABILITIES: ClassVar[Capabilities] = Capabilities()
+    SETTINGS: ClassVar[type[Settings]] = Settings
+
+    def __init__(self, resource_id: str, settings: Settings) -> None:
+        self.resource_id = resource_id
+        self.settings = settings
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the name and the settings; connections are made anew."""
+        return type(self), (self.resource_id, self.settings)
+
+    @classmethod
+    def discover(cls, settings: Settings, filters: Mapping[str, str]) -> list[Driver]:
+        """The devices of an account that pass the filters, shortest queue first."""
+        raise UnsupportedResourceTypeError(
+            f"{cls.__name__} cannot list devices", hint="open the device by its name"
+        )
+
+    # --- the resource -----------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def is_accessible(self) -> bool:
+        """Whether the resource takes tasks now."""
+
+    def status(self) -> ResourceStatus:
+        """Everything that the service reports of the resource."""
+        code = ResourceStatusCode.ONLINE if self.is_accessible() else ResourceStatusCode.OFFLINE
+        return ResourceStatus(code)
+
+    @abc.abstractmethod
+    def target(self) -> Target:
+        """What the device can do, in the service's own words."""
+
+    def metadata(self) -> dict[str, str]:
+        """Names of the resource on its service."""
+        return {"backend_name": self.resource_id}
+
+    def acquire(self) -> str:
+        """Begin a session and return its token; without sessions, a random token."""
+        return str(uuid.uuid4())
+
+    def release(self, token: str) -> None:  # noqa: B027 (a default, not a hook to be filled)
+        """End the session. Releasing one that has ended already is no error."""
+
+    def close(self) -> None:  # noqa: B027 (likewise)
+        """Let go of connections. The driver stays usable."""
+
+    # --- tasks --------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def task_start(self, payload: Payload, key: str) -> TaskId:
+        """Send one task, once. ``key`` names this start for services that can look it up."""
+
+    @abc.abstractmethod
+    def task_status(self, task_id: TaskId) -> TaskStatus:
+        """Where the task is. Raises `TaskNotFoundError` when there is no such task."""
+
+    @abc.abstractmethod
+    def task_result(self, task_id: TaskId) -> TaskResult:
+        """The result of a completed task.
+
+        Raises:
+            TaskNotReadyError: the task has not ended.
+            TaskFailedError: it failed; the message gives the service's reason.
+            TaskCancelledError: it was stopped.
+            TaskNotFoundError: there is no such task.
+        """
+
+    @abc.abstractmethod
+    def task_stop(self, task_id: TaskId) -> bool:
+        """One idempotent step towards stopping and cleaning up; true when no more is to come.
+
+        Stopping a task that has ended is no error and leaves its result reachable.
+        """
+
+    def task_logs(self, task_id: TaskId) -> str:
+        """The service's log of the task."""
+        raise UnsupportedFunctionError("this resource keeps no logs", resource_id=self.resource_id)
+
+    # --- optional -----------------------------------------------------------------------------
+
+    def find_task(self, key: str) -> TaskId | None:
+        """The task that was started with ``key``, or ``None`` when the service has none."""
+        raise UnsupportedFunctionError(
+            "this resource cannot look a task up by its key", resource_id=self.resource_id
+        )
+
+    def task_wait(self, task_id: TaskId, timeout_seconds: float) -> TaskStatus:
+        """Block until the task ends or ``timeout_seconds`` pass; return the status then."""
+        raise UnsupportedFunctionError(
+            "this resource cannot hold a request", resource_id=self.resource_id
+        )
+
+    def list_tasks(self) -> list[TaskId]:
+        """Ids of the tasks that the service knows, newest first."""
+        raise UnsupportedFunctionError(
+            "this resource does not list tasks", resource_id=self.resource_id
+        )
+
+    def batch_start(self, payload: PulserBatch, key: str) -> TaskId:
+        """Start an open batch: it takes more jobs until it is closed. Its id is a task id."""
+        raise self._no_batches()
+
+    def batch_add(self, batch_id: TaskId, jobs: Sequence[AnalogJob]) -> list[str]:
+        """Add jobs to an open batch and return their ids, in order."""
+        raise self._no_batches()
+
+    def batch_close(self, batch_id: TaskId) -> None:
+        """Say that no more jobs come. Closing a closed batch is no error."""
+        raise self._no_batches()
+
+    def batch_jobs(self, batch_id: TaskId) -> list[BatchJob]:
+        """The jobs of a batch in the order in which they were added."""
+        raise self._no_batches()
+
+    def _no_batches(self) -> UnsupportedFunctionError:
+        return UnsupportedFunctionError(
+            "this resource has no batches of its own", resource_id=self.resource_id
+        )

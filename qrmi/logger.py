@@ -1,0 +1,63 @@
+"""The library's logger, and a hook for programs that collect log lines by callback.
+
+``from qrmi import logger`` gives this module; it has the logger's own methods (``logger.info``),
+so it serves programs that expect the logger under that name.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["logger", "set_log_callback"]
+
+logger = logging.getLogger("qrmi")
+
+_LEVELS = {
+    logging.CRITICAL: "ERROR",
+    logging.ERROR: "ERROR",
+    logging.WARNING: "WARN",
+    logging.INFO: "INFO",
+    logging.DEBUG: "DEBUG",
+}
+
+
+class _CallbackHandler(logging.Handler):
+    def __init__(self, callback: Callable[[str, str, str], None]) -> None:
+        super().__init__()
+        self._callback = callback
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            level = _LEVELS.get(record.levelno, "TRACE")
+            self._callback(level, record.name, record.getMessage())
+        except Exception:
+            self.handleError(record)
+
+
+def _to_stderr(level: str, target: str, message: str) -> None:
+    moment = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+    sys.stderr.write(f"[{moment} {level} {target}] {message}\n")
+
+
+def set_log_callback(callback: Callable[[str, str, str], None] | None) -> None:
+    """Hand every log record of the library to ``callback(level, target, message)``.
+
+    ``level`` is one of ERROR, WARN, INFO, DEBUG, TRACE. ``None`` writes lines to standard error
+    instead. A later call replaces an earlier one.
+
+    Raises:
+        TypeError: ``callback`` is neither callable nor ``None``.
+    """
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable or None, not {type(callback).__name__}")
+    for handler in [h for h in logger.handlers if isinstance(h, _CallbackHandler)]:
+        logger.removeHandler(handler)
+    logger.addHandler(_CallbackHandler(callback or _to_stderr))
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(logger, name)

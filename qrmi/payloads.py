@@ -1,0 +1,308 @@
+"""Payload formats: what travels from an adapter, through the handle, to a driver.
+
+Each format is a frozen class. The classes that the upstream library has keep its positional order
+and are reachable under its names as attributes of `Payload`, for example
+``Payload.QiskitPrimitive(input, program_id)``. `from_json` and `to_json` read and write the
+task-runner schema.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import attrs
+from attrs import field
+from attrs.validators import in_, instance_of
+
+from qrmi.errors import InvalidInputError
+
+__all__ = [
+    "AliceBobFelis",
+    "AnalogJob",
+    "IQMServer",
+    "Oqtopus",
+    "PasqalCloud",
+    "Payload",
+    "PulserBatch",
+    "QiskitPrimitive",
+    "digest",
+    "from_json",
+    "to_json",
+]
+
+
+class Payload:
+    """Base of all payloads.
+
+    Attributes:
+        FORMAT: the format's name; drivers list the formats that they take in ``PAYLOADS``.
+    """
+
+    FORMAT: ClassVar[str]
+
+    QiskitPrimitive: ClassVar[type[QiskitPrimitive]]
+    PasqalCloud: ClassVar[type[PasqalCloud]]
+    PulserBatch: ClassVar[type[PulserBatch]]
+    AliceBobFelis: ClassVar[type[AliceBobFelis]]
+    IQMServer: ClassVar[type[IQMServer]]
+    Oqtopus: ClassVar[type[Oqtopus]]
+
+    def __new__(cls, *_args: object, **_kwargs: object) -> Payload:
+        """Refuse to make a bare `Payload`."""
+        if cls is Payload:
+            raise TypeError("Payload is a family: make one of its members, as Payload.PasqalCloud")
+        return super().__new__(cls)
+
+
+def _sized(value: object) -> str:
+    return f"<{len(value)} characters>" if isinstance(value, str) else repr(value)
+
+
+def _json_object(instance: Payload, attribute: attrs.Attribute[str], value: str) -> None:
+    """Validate that a text is a JSON object, without keeping the parsed value."""
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{attribute.name} must be JSON text, not {type(value).__name__}")
+    try:
+        parsed = json.loads(value)
+    except ValueError as error:
+        raise InvalidInputError(f"invalid JSON in {attribute.name}: {error}") from error
+    if not isinstance(parsed, dict):
+        raise InvalidInputError(f"{attribute.name} must be a JSON object")
+
+
+@attrs.frozen
+class QiskitPrimitive(Payload):
+    """Input of a Qiskit primitive.
+
+    Attributes:
+        input: JSON text in the schema of the IBM services, version 2: an object with ``pubs``,
+            ``version``, ``support_qiskit`` and ``options``. Circuits are tagged QPY or OpenQASM 3.
+        program_id: ``sampler``, ``estimator``, or another program that the service knows.
+    """
+
+    FORMAT = "qiskit-primitive"
+
+    input: str = field(validator=instance_of(str), repr=_sized)
+    program_id: str = field(validator=instance_of(str))
+
+
+@attrs.frozen(kw_only=True)
+class AnalogJob:
+    """One run of a pulse sequence.
+
+    Attributes:
+        runs: how many shots; ``None`` leaves it to the emulator's configuration.
+        variables: values of the sequence's variables, by name.
+    """
+
+    runs: int | None = field(default=None)
+    variables: Mapping[str, Any] = field(factory=dict)
+
+    @runs.validator
+    def _positive(self, _attribute: attrs.Attribute[int | None], value: int | None) -> None:
+        if value is not None:
+            _check_shots("runs", value)
+
+
+def _check_shots(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidInputError(f"{name} must be a whole number, not {type(value).__name__}")
+    if value < 1:
+        raise InvalidInputError(f"{name} must be at least 1, not {value}")
+
+
+def _job_tuple(jobs: Iterable[AnalogJob]) -> tuple[AnalogJob, ...]:
+    return tuple(jobs)
+
+
+@attrs.frozen
+class PasqalCloud(Payload):
+    """A pulse sequence run once.
+
+    Attributes:
+        sequence: Pulser's abstract representation, JSON text, without open variables; or an AHS
+            program as CUDA-Q writes it, for services that take one.
+        job_runs: number of shots, at least 1.
+    """
+
+    FORMAT = "pulser-sequence"
+
+    sequence: str = field(validator=instance_of(str), repr=_sized)
+    job_runs: int = field()
+
+    @job_runs.validator
+    def _positive(self, _attribute: attrs.Attribute[int], value: int) -> None:
+        _check_shots("job_runs", value)
+
+
+@attrs.frozen(kw_only=True)
+class PulserBatch(Payload):
+    """A pulse sequence with several jobs, or with an emulator's configuration.
+
+    Attributes:
+        sequence: Pulser's abstract representation, JSON text; may have variables.
+        jobs: the jobs to run, in order; only an open batch may start without any.
+        configuration: Pulser's ``EmulationConfig`` in its abstract representation, JSON text;
+            ``None`` for the device's own defaults.
+        device_type: the device or emulator wanted, such as ``EMU_MPS``; ``None`` leaves it to
+            the resource.
+    """
+
+    FORMAT = "pulser-sequence"
+
+    sequence: str = field(validator=instance_of(str), repr=_sized)
+    jobs: tuple[AnalogJob, ...] = field(converter=_job_tuple, default=())
+    configuration: str | None = field(default=None, repr=_sized)
+    device_type: str | None = None
+
+
+@attrs.frozen
+class AliceBobFelis(Payload):
+    """A program for Alice & Bob's Felis.
+
+    Attributes:
+        human_qir: human-readable QIR text.
+        input_params: a JSON object, text, with the parameters of the target (``nbShots`` …).
+    """
+
+    FORMAT = "alice-bob-felis"
+
+    human_qir: str = field(validator=instance_of(str), repr=_sized)
+    input_params: str = field(validator=_json_object, repr=_sized)
+
+
+@attrs.frozen
+class IQMServer(Payload):
+    """A job for IQM Server.
+
+    Attributes:
+        iqmjson: the job's body, JSON text (for ``circuit``: a run request).
+        job_type: ``circuit``, ``run`` or ``sweep``.
+        use_timeslot: whether to use a reserved time slot; ``None`` leaves it to the server.
+        tag: a short label; ``None`` for none.
+    """
+
+    FORMAT = "iqm-server"
+
+    iqmjson: str = field(validator=_json_object, repr=_sized)
+    job_type: str = field(validator=in_(("circuit", "run", "sweep")))
+    use_timeslot: bool | None = None
+    tag: str | None = None
+
+
+@attrs.frozen
+class Oqtopus(Payload):
+    """A job for OQTOPUS Cloud.
+
+    Attributes:
+        job_spec: JSON object, text, with ``job_type``, ``program`` and the optional ``shots``,
+            ``name``, ``operator`` and so on; the device is added by the driver.
+    """
+
+    FORMAT = "oqtopus"
+
+    job_spec: str = field(validator=_json_object, repr=_sized)
+
+
+for _member in (QiskitPrimitive, PasqalCloud, PulserBatch, AliceBobFelis, IQMServer, Oqtopus):
+    setattr(Payload, _member.__name__, _member)
+
+
+# The task-runner schema: a payload as one JSON object, told apart by its required keys. A text
+# field may also be given as an object (it is dumped), because published examples write either.
+
+_READERS: tuple[tuple[frozenset[str], Any], ...] = (
+    (
+        frozenset({"parameters", "program_id"}),
+        lambda data: QiskitPrimitive(_as_text(data["parameters"]), data["program_id"]),
+    ),
+    (
+        frozenset({"sequence", "job_runs"}),
+        lambda data: PasqalCloud(_as_text(data["sequence"]), data["job_runs"]),
+    ),
+    (
+        frozenset({"sequence", "jobs"}),
+        lambda data: PulserBatch(
+            sequence=_as_text(data["sequence"]),
+            jobs=[AnalogJob(**job) for job in data["jobs"]],
+            configuration=_as_optional_text(data.get("configuration")),
+            device_type=data.get("device_type"),
+        ),
+    ),
+    (
+        frozenset({"human_qir", "input_params"}),
+        lambda data: AliceBobFelis(data["human_qir"], _as_text(data["input_params"])),
+    ),
+    (
+        frozenset({"iqmjson", "job_type"}),
+        lambda data: IQMServer(
+            _as_text(data["iqmjson"]),
+            data["job_type"],
+            data.get("use_timeslot", False),
+            data.get("tag"),
+        ),
+    ),
+    (frozenset({"job_spec"}), lambda data: Oqtopus(_as_text(data["job_spec"]))),
+)
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _as_optional_text(value: object) -> str | None:
+    return None if value is None else _as_text(value)
+
+
+def from_json(text: str) -> Payload:
+    """Read a payload in the task-runner schema.
+
+    Raises:
+        InvalidInputError: the text is not JSON, or not one of the known forms.
+    """
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(f"not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise InvalidInputError("a payload is a JSON object")
+    for keys, read in _READERS:
+        if keys <= data.keys():
+            return _read(read, data)
+    known = "; ".join(", ".join(sorted(keys)) for keys, _ in _READERS)
+    raise InvalidInputError(
+        "no payload format has these keys: " + (", ".join(sorted(data)) or "none"),
+        hint=f"a payload has one of these sets of keys: {known}",
+    )
+
+
+def _read(read: Any, data: dict[str, Any]) -> Payload:
+    try:
+        payload: Payload = read(data)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"malformed payload: {error}") from error
+    return payload
+
+
+def to_json(payload: Payload) -> str:
+    """Write a payload in the task-runner schema; `from_json` gives an equal payload back."""
+    values = attrs.asdict(payload, value_serializer=_plain)  # type: ignore[arg-type]
+    if isinstance(payload, QiskitPrimitive):
+        values = {"program_id": payload.program_id, "parameters": payload.input}
+    return json.dumps(values)
+
+
+def digest(payload: Payload) -> str:
+    """SHA-256 of the payload's content, hexadecimal; equal payloads have equal digests."""
+    content = hashlib.sha256(payload.FORMAT.encode())
+    for value in attrs.asdict(payload, value_serializer=_plain).values():  # type: ignore[arg-type]
+        text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        content.update(b"\0" + text.encode())
+    return content.hexdigest()
+
+
+def _plain(_instance: object, _attribute: object, value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else value

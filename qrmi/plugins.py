@@ -1,0 +1,73 @@
+"""Entry points: resource types to drivers, payload formats to codecs.
+
+A distribution registers a resource type in the group ``qrmi.drivers`` (key: the type, value: the
+`Driver` class) and a payload format's codec in ``qrmi.codecs`` (key: the format, value: a module).
+Ours are registered exactly so.
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any
+
+from qrmi.driver import Driver
+from qrmi.errors import MissingExtraError, Owner, UnsupportedResourceTypeError
+
+__all__ = ["codec", "driver_class", "driver_types"]
+
+
+@functools.cache
+def _entries(group: str) -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=group)}
+
+
+def driver_types() -> list[str]:
+    """All resource types that can be used here, sorted."""
+    return sorted(_entries("qrmi.drivers"))
+
+
+@functools.cache
+def driver_class(type_name: str) -> type[Driver]:
+    """The driver of a resource type.
+
+    Raises:
+        UnsupportedResourceTypeError: no installed distribution brings such a type.
+        MissingExtraError: the plug-in is installed but cannot be imported.
+    """
+    entry = _entries("qrmi.drivers").get(type_name)
+    if entry is None:
+        known = ", ".join(driver_types()) or "none"
+        raise UnsupportedResourceTypeError(
+            f"no driver for resource type {type_name!r}",
+            hint=f"installed types: {known}",
+        )
+    loaded: type[Driver] = _load(entry)
+    return loaded
+
+
+@functools.cache
+def codec(payload_format: str) -> ModuleType:
+    """The codec module of a payload format.
+
+    Raises:
+        UnsupportedResourceTypeError: no installed distribution brings such a codec.
+    """
+    entry = _entries("qrmi.codecs").get(payload_format)
+    if entry is None:
+        raise UnsupportedResourceTypeError(f"no codec for payload format {payload_format!r}")
+    module: ModuleType = _load(entry)
+    return module
+
+
+def _load(entry: EntryPoint) -> Any:
+    try:
+        return entry.load()
+    except (ImportError, AttributeError) as error:
+        distribution = entry.dist.name if entry.dist else "an unknown distribution"
+        raise MissingExtraError(
+            f"plug-in {entry.name!r} of {distribution} cannot be loaded: {error}",
+            owner=Owner.SITE,
+            hint=f"reinstall {distribution}",
+        ) from error

@@ -1,0 +1,111 @@
+"""Qiskit's estimator on any resource that takes gate programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from qiskit.primitives import BaseEstimatorV2, EstimatorPubLike
+from qiskit.primitives.containers.estimator_pub import EstimatorPub
+
+from qrmi.codecs import gate
+from qrmi.qiskit.backends import QRMIBackend, backend
+from qrmi.qiskit.errors import InvalidPubError, pub_errors
+from qrmi.qiskit.jobs import QRMIPrimitiveJob
+from qrmi.qiskit.options import EstimatorOptions
+from qrmi.qiskit.records import context, portable, records_of
+from qrmi.resource import QuantumResource
+
+__all__ = ["EstimatorV2"]
+
+
+class EstimatorV2(BaseEstimatorV2):  # type: ignore[misc]  # Qiskit is untyped
+    """Estimates expectation values; the contract is ``qiskit.primitives.BaseEstimatorV2``'s.
+
+    All pubs of a call travel in one task; the resource measures.
+
+    Args:
+        mode: a handle, a resource's name, a `QRMIBackend`, or ``None`` for what `qrmi.open`
+            chooses.
+        options: a mapping with keys of `EstimatorOptions`, or such an object (it is copied).
+
+    Raises:
+        TypeError: an unknown option, or one of the wrong type.
+        UnsupportedPayloadError: the resource takes no gate programs.
+    """
+
+    _job_class: ClassVar[type[QRMIPrimitiveJob]] = QRMIPrimitiveJob
+
+    def __init__(
+        self,
+        mode: QuantumResource | QRMIBackend | str | None = None,
+        *,
+        options: EstimatorOptions | Mapping[str, Any] | None = None,
+    ) -> None:
+        self._options = EstimatorOptions.coerce(options)
+        self._backend = backend(mode)
+
+    @property
+    def backend(self) -> QRMIBackend:
+        """The backend that circuits are run on."""
+        return self._backend
+
+    @property
+    def options(self) -> EstimatorOptions:
+        """The options; they can be changed and are read at each `run`."""
+        return self._options
+
+    def run(
+        self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None
+    ) -> QRMIPrimitiveJob:
+        """Start one task for all pubs; do not wait for it.
+
+        Args:
+            pubs: tuples of circuit, observables, parameter values and precision.
+            precision: target standard error of pubs that name none; the option
+                ``default_precision`` when absent. Zero asks for exact values.
+
+        Raises:
+            InvalidPubError: a negative precision, zero precision on a device that is no
+                simulator, unbound parameters, observables that do not fit.
+            InvalidPubTypeError: something of the wrong type.
+            IsaError: a circuit does not fit the device.
+        """
+        coerced = self._coerced(pubs, precision)
+        self._check(coerced)
+        with pub_errors():
+            payload = gate.encode_estimator(
+                [_portable(pub) for pub in coerced], options=self._options.run_options
+            )
+        records = records_of(coerced)
+        resource = self._backend.resource
+        task_id = resource.task_start(payload, context=context("estimator", records))
+        return self._job_class(resource, task_id, pubs=records, backend=self._backend)
+
+    def _coerced(
+        self, pubs: Iterable[EstimatorPubLike], precision: float | None
+    ) -> list[EstimatorPub]:
+        default = self._options.default_precision if precision is None else precision
+        with pub_errors():
+            return [EstimatorPub.coerce(pub, default) for pub in pubs]
+
+    def _check(self, pubs: Sequence[EstimatorPub]) -> None:
+        for number, pub in enumerate(pubs):
+            if pub.precision == 0 and not self._backend.simulator:
+                raise InvalidPubError(
+                    f"pub {number} asks {self._backend.name} for precision 0",
+                    hint="only a simulator gives exact values: ask for a precision above 0",
+                    resource_id=self._backend.name,
+                )
+        if self._options.isa_check:
+            for pub in pubs:
+                self._backend.check(pub.circuit, pub.parameter_values)
+
+
+def _portable(pub: EstimatorPub) -> EstimatorPub:
+    circuit = portable(pub.circuit)
+    if circuit is pub.circuit:
+        return pub
+    return EstimatorPub(
+        circuit, pub.observables, pub.parameter_values, pub.precision, validate=False
+    )

@@ -1,0 +1,119 @@
+"""Qiskit's sampler on any resource that takes gate programs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from qiskit.primitives import BaseSamplerV2, DataBin, SamplerPubLike
+from qiskit.primitives.containers.sampler_pub import SamplerPub
+
+from qrmi.codecs import gate
+from qrmi.qiskit.backends import QRMIBackend, backend
+from qrmi.qiskit.errors import InvalidPubError, pub_errors
+from qrmi.qiskit.jobs import QRMIPrimitiveJob
+from qrmi.qiskit.options import SamplerOptions
+from qrmi.qiskit.records import context, portable, records_of
+from qrmi.resource import QuantumResource
+
+__all__ = ["SamplerV2"]
+
+
+class SamplerV2(BaseSamplerV2):  # type: ignore[misc]  # Qiskit is untyped
+    """Samples circuits' outputs; the contract is that of ``qiskit.primitives.BaseSamplerV2``.
+
+    All pubs of a call travel in one task. Each classical register comes back as a ``BitArray``,
+    bit ``i`` of which is the register's bit ``i``, whatever other registers share its bits.
+
+    Args:
+        mode: a handle, a resource's name, a `QRMIBackend`, or ``None`` for what `qrmi.open`
+            chooses.
+        options: a mapping with keys of `SamplerOptions`, or such an object (it is copied).
+
+    Raises:
+        TypeError: an unknown option, or one of the wrong type.
+        UnsupportedPayloadError: the resource takes no gate programs.
+    """
+
+    _job_class: ClassVar[type[QRMIPrimitiveJob]] = QRMIPrimitiveJob
+
+    def __init__(
+        self,
+        mode: QuantumResource | QRMIBackend | str | None = None,
+        *,
+        options: SamplerOptions | Mapping[str, Any] | None = None,
+    ) -> None:
+        self._options = SamplerOptions.coerce(options)
+        self._backend = backend(mode)
+
+    @property
+    def backend(self) -> QRMIBackend:
+        """The backend that circuits are run on."""
+        return self._backend
+
+    @property
+    def options(self) -> SamplerOptions:
+        """The options; they can be changed and are read at each `run`."""
+        return self._options
+
+    def run(self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None) -> QRMIPrimitiveJob:
+        """Start one task for all pubs; do not wait for it.
+
+        Args:
+            pubs: circuits, or tuples of circuit, parameter values and shots.
+            shots: for pubs that name no shots of their own; the option ``default_shots`` when
+                absent.
+
+        Raises:
+            InvalidPubError: zero shots, unbound parameters, shapes that do not fit.
+            InvalidPubTypeError: something of the wrong type.
+            IsaError: a circuit does not fit the device.
+        """
+        coerced = self._coerced(pubs, shots)
+        self._check(coerced)
+        with pub_errors():
+            payload = gate.encode_sampler(
+                [_portable(pub) for pub in coerced], options=self._options.run_options
+            )
+        records = records_of(coerced)
+        resource = self._backend.resource
+        task_id = resource.task_start(payload, context=context("sampler", records))
+        return self._job_class(resource, task_id, pubs=records, backend=self._backend)
+
+    def _coerced(self, pubs: Iterable[SamplerPubLike], shots: int | None) -> list[SamplerPub]:
+        default = self._options.default_shots if shots is None else shots
+        with pub_errors():
+            return [SamplerPub.coerce(pub, default) for pub in pubs]
+
+    def _check(self, pubs: Sequence[SamplerPub]) -> None:
+        for number, pub in enumerate(pubs):
+            if not pub.circuit.cregs:
+                warnings.warn(
+                    f"The {number}-th pub's circuit has no output classical registers and so the "
+                    "result will be empty. Did you mean to add measurement instructions?",
+                    UserWarning,
+                    stacklevel=3,
+                )
+            _check_names(pub)
+        if self._options.isa_check:
+            for pub in pubs:
+                self._backend.check_shots(pub.shots)
+                self._backend.check(pub.circuit, pub.parameter_values)
+
+
+def _check_names(pub: SamplerPub) -> None:
+    """Refuse registers that a result has no room for, now rather than when it is read."""
+    for register in pub.circuit.cregs:
+        if hasattr(DataBin, register.name):
+            raise InvalidPubError(
+                f"a result cannot have a register called {register.name!r}",
+                hint="rename the register",
+            )
+
+
+def _portable(pub: SamplerPub) -> SamplerPub:
+    circuit = portable(pub.circuit)
+    if circuit is pub.circuit:
+        return pub
+    return SamplerPub(circuit, pub.parameter_values, pub.shots, validate=False)

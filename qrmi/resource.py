@@ -1,0 +1,392 @@
+"""The handle: one resource, whoever made it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar, final
+
+from qrmi import config, journal, plugins
+from qrmi.bookkeeping import TaskBook, derived_key
+from qrmi.driver import Capabilities, Driver
+from qrmi.errors import (
+    InvalidInputError,
+    QrmiError,
+    TaskNotFoundError,
+    UnsupportedPayloadError,
+)
+from qrmi.payloads import AnalogJob, Payload, PulserBatch
+from qrmi.settings import EnvironmentSource, MappingSource, Settings
+from qrmi.tasks import (
+    BatchJob,
+    ResourceStatus,
+    ResourceType,
+    Target,
+    TaskId,
+    TaskResult,
+    TaskStatus,
+)
+from qrmi.waiting import Deadline, SystemClock, wait_for_end
+
+__all__ = ["QuantumResource"]
+
+_P = TypeVar("_P", bound=Payload)
+
+_log = logging.getLogger(__name__)
+_STOP_SECONDS = 60.0
+_clock = SystemClock()
+
+
+@final
+class QuantumResource:
+    """A handle to one quantum resource.
+
+    It can be shared between threads, pickled (settings travel, connections do not), and used with
+    ``with``, which at the end releases what was acquired and closes connections. All verbs raise
+    `qrmi.errors.QrmiError`. Task ids are valid in any process of the user.
+    """
+
+    __slots__ = ("_book", "_driver", "_lock", "_tokens", "_type_name")
+
+    def __init__(self, resource_id: str, resource_type: str | ResourceType) -> None:
+        """Make a handle; settings come from the environment, then from the configuration file.
+
+        Opens nothing: no file but the configuration, no socket, no thread.
+
+        Raises:
+            UnsupportedResourceTypeError: no driver for the type is installed.
+            EnvVarNotSetError: a required setting is absent.
+            ConfigError: a setting or the configuration file is malformed.
+        """
+        type_name = _type_name(resource_type)
+        settings_class = plugins.driver_class(type_name).SETTINGS
+        definition = config.user_config().resource_map.get(resource_id)
+        same_type = definition is not None and definition.type_name == type_name
+        source = EnvironmentSource(
+            prefix=settings_class.prefix(resource_id),
+            environ=config.environment(),
+            defaults=definition.environment if definition and same_type else {},
+        )
+        self._attach(_driver(resource_id, type_name, settings_class.load(source)), type_name)
+
+    @staticmethod
+    def from_config(
+        resource_id: str,
+        resource_type: str | ResourceType,
+        config: Mapping[str, str],
+    ) -> QuantumResource:
+        """Make a handle from settings by unprefixed key; the environment is not consulted.
+
+        Raises:
+            UnsupportedResourceTypeError: no driver for the type is installed.
+            ConfigError: a key is missing or malformed.
+        """
+        type_name = _type_name(resource_type)
+        settings = plugins.driver_class(type_name).SETTINGS.load(MappingSource(config))
+        driver = _driver(resource_id, type_name, settings)
+        return QuantumResource.from_driver(driver, resource_type=type_name)
+
+    @staticmethod
+    def from_driver(driver: Driver, *, resource_type: str | ResourceType) -> QuantumResource:
+        """Make a handle on a driver that exists: a decorator's, a test's."""
+        handle = QuantumResource.__new__(QuantumResource)
+        handle._attach(driver, _type_name(resource_type))
+        return handle
+
+    def _attach(self, driver: Driver, type_name: str) -> None:
+        self._driver = driver
+        self._type_name = type_name
+        self._book = TaskBook(driver.resource_id, type_name, driver.settings)
+        self._lock = threading.Lock()  # guards the set below, never held during I/O
+        self._tokens: set[str] = set()
+
+    # --- what it is ---------------------------------------------------------------------------
+
+    def resource_id(self) -> str:
+        """The name it was opened by."""
+        return self._driver.resource_id
+
+    def resource_type(self) -> ResourceType | str:
+        """The enum member for one of upstream's types, the plain string for any other."""
+        return ResourceType.from_name(self._type_name)
+
+    @property
+    def type_name(self) -> str:
+        """The type as configuration files spell it."""
+        return self._type_name
+
+    @property
+    def payloads(self) -> frozenset[str]:
+        """The payload formats that it takes."""
+        return self._driver.PAYLOADS
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do beyond the life cycle of a task."""
+        return self._driver.CAPABILITIES
+
+    def __repr__(self) -> str:
+        return f"QuantumResource({self.resource_id()!r}, {self._type_name!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _revive, (self._driver, self._type_name)
+
+    # --- the resource -------------------------------------------------------------------------
+
+    def is_accessible(self) -> bool:
+        """Whether the resource takes tasks now."""
+        return self._driver.is_accessible()
+
+    def status(self) -> ResourceStatus:
+        """Everything that the service reports of the resource; ``None`` means not reported."""
+        return self._driver.status()
+
+    def target(self) -> Target:
+        """What the device can do, in the service's own words."""
+        return self._driver.target()
+
+    def metadata(self) -> dict[str, str]:
+        """Names of the resource on its service."""
+        return self._driver.metadata()
+
+    def close(self) -> None:
+        """Release what was acquired through this handle and let go of connections."""
+        with self._lock:
+            tokens = sorted(self._tokens)
+        for token in tokens:
+            self.release(token)
+        self._driver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with _not_masking(error):
+            self.close()
+
+    # --- lease --------------------------------------------------------------------------------
+
+    def acquire(self) -> str:
+        """Begin a session and return its token. Resources without sessions give a random token."""
+        token = self._driver.acquire()
+        with self._lock:
+            self._tokens.add(token)
+        self._book.note("acquired", token=token)
+        return token
+
+    def release(self, token: str) -> None:
+        """End a session; ending one that has ended is no error."""
+        if not token:
+            raise InvalidInputError("release needs the token that acquire gave")
+        self._driver.release(token)
+        with self._lock:
+            self._tokens.discard(token)
+        self._book.note("released", token=token)
+
+    @contextlib.contextmanager
+    def acquired(self) -> Iterator[str]:
+        """Hold a session for the length of a ``with`` block; released on every way out."""
+        token = self.acquire()
+        try:
+            yield token
+        except BaseException as error:
+            with _not_masking(error):
+                self.release(token)
+            raise
+        self.release(token)
+
+    # --- tasks --------------------------------------------------------------------------------
+
+    def task_start(
+        self,
+        payload: Payload,
+        *,
+        key: str | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> TaskId:
+        """Start one task and return its id.
+
+        The intent is in the journal before anything is sent.
+
+        Args:
+            payload: what to run, in one of the formats in `payloads`.
+            key: a name for this very start; the same key again gives the same task. Made up when
+                absent.
+            context: small JSON values that `task_context` gives back in any process.
+
+        Raises:
+            UnsupportedPayloadError: the resource does not take this format; nothing was sent.
+            InvalidInputError: the payload is malformed, or the key was used for another one.
+            JournalError: the intent could not be written; nothing was sent.
+        """
+        return self._start(self._driver.task_start, payload, key, context)
+
+    def batch_start(
+        self,
+        payload: PulserBatch,
+        *,
+        key: str | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> TaskId:
+        """Start an open batch, which takes jobs until it is closed; its id is a task id."""
+        return self._start(self._driver.batch_start, payload, key, context)
+
+    def _start(
+        self,
+        send: Callable[[_P, str], TaskId],
+        payload: _P,
+        key: str | None,
+        context: Mapping[str, Any] | None,
+    ) -> TaskId:
+        self._check_payload(payload)
+        if key is not None and (known := self._book.known(key, payload)) is not None:
+            return known
+        key = key or derived_key()
+        self._book.intend(key, payload, context)
+        try:
+            task_id = send(payload, key)
+        except QrmiError as error:
+            self._book.refused(key, error)
+            raise
+        self._book.started(key, task_id)
+        return task_id
+
+    def task_status(self, task_id: str) -> TaskStatus:
+        """Where the task is.
+
+        Raises:
+            TaskNotFoundError: there is no such task on this resource.
+        """
+        status = self._driver.task_status(_checked_id(task_id))
+        self._book.seen(task_id, status)
+        return status
+
+    def task_wait(
+        self,
+        task_id: str,
+        timeout_seconds: float | None = None,
+        on_status: Callable[[TaskStatus], None] | None = None,
+    ) -> TaskStatus:
+        """Wait until the task ends and return its final status, whichever it is.
+
+        Args:
+            task_id: the task.
+            timeout_seconds: the longest wait; ``None`` for no limit.
+            on_status: called with each new status.
+
+        Raises:
+            WaitTimeoutError: the time is over; the task goes on.
+            TaskNotFoundError: there is no such task on this resource.
+        """
+        deadline = Deadline.after(timeout_seconds, _clock)
+        status = wait_for_end(self._driver, _checked_id(task_id), deadline, on_status)
+        self._book.seen(task_id, status)
+        return status
+
+    def task_result(self, task_id: str) -> TaskResult:
+        """The result of a completed task, as the service wrote it.
+
+        Raises:
+            TaskNotReadyError: the task has not ended.
+            TaskFailedError: it failed; the message has the service's reason.
+            TaskCancelledError: it was stopped.
+            TaskNotFoundError: there is no such task on this resource.
+        """
+        return self._driver.task_result(_checked_id(task_id))
+
+    def task_logs(self, task_id: str) -> str:
+        """The service's log of the task. Raises `UnsupportedFunctionError` when it keeps none."""
+        return self._driver.task_logs(_checked_id(task_id))
+
+    def task_stop(self, task_id: str) -> None:
+        """Stop the task, or clean up after it; a task that has ended keeps its result."""
+        checked = _checked_id(task_id)
+        deadline = Deadline.after(_STOP_SECONDS, _clock)
+        while not self._driver.task_stop(checked) and not deadline.passed:
+            _clock.sleep(deadline.shorten(self.capabilities.min_poll_seconds))
+        _log.info("task %s stopped on %s", task_id, self.resource_id())
+
+    def task_context(self, task_id: str) -> dict[str, Any]:
+        """What `task_start` was given as ``context``; empty when the journal has no such task."""
+        try:
+            record = journal.default().task(task_id, self.resource_id())
+        except TaskNotFoundError:
+            return {}
+        return dict(record.context)
+
+    def find_task(self, key: str) -> TaskId | None:
+        """The task that was started with ``key``, or ``None`` when the service has none."""
+        return self._driver.find_task(key)
+
+    def list_tasks(self) -> list[TaskId]:
+        """Ids of the tasks that the service knows, newest first."""
+        return self._driver.list_tasks()
+
+    def batch_add(self, batch_id: str, jobs: Sequence[AnalogJob]) -> list[str]:
+        """Add jobs to an open batch and return their ids, in order."""
+        return self._driver.batch_add(_checked_id(batch_id), jobs)
+
+    def batch_close(self, batch_id: str) -> None:
+        """Say that no more jobs come. Closing a closed batch is no error."""
+        self._driver.batch_close(_checked_id(batch_id))
+
+    def batch_jobs(self, batch_id: str) -> list[BatchJob]:
+        """The jobs of a batch in the order in which they were added."""
+        return self._driver.batch_jobs(_checked_id(batch_id))
+
+    def _check_payload(self, payload: Payload) -> None:
+        if not isinstance(payload, Payload):
+            raise TypeError(f"expected a Payload, not {type(payload).__name__}")
+        if payload.FORMAT not in self.payloads:
+            raise UnsupportedPayloadError(
+                f"{self.resource_id()} does not take {payload.FORMAT} payloads",
+                hint=f"it takes: {', '.join(sorted(self.payloads)) or 'none'}",
+                resource_id=self.resource_id(),
+            )
+
+
+def _revive(driver: Driver, type_name: str) -> QuantumResource:
+    return QuantumResource.from_driver(driver, resource_type=type_name)
+
+
+def _driver(resource_id: str, type_name: str, settings: Settings) -> Driver:
+    if not resource_id:
+        raise InvalidInputError("a resource needs a name")
+    return plugins.driver_class(type_name)(resource_id, settings)
+
+
+def _type_name(resource_type: str | ResourceType) -> str:
+    if isinstance(resource_type, ResourceType):
+        return resource_type.type_name
+    if not isinstance(resource_type, str):
+        raise TypeError(
+            f"resource_type is a text or ResourceType, not {type(resource_type).__name__}"
+        )
+    return resource_type
+
+
+def _checked_id(task_id: str) -> TaskId:
+    if not isinstance(task_id, str):
+        raise TypeError(f"a task id is a text, not {type(task_id).__name__}")
+    if not task_id:
+        raise InvalidInputError("the task id is empty")
+    return TaskId(task_id)
+
+
+@contextlib.contextmanager
+def _not_masking(error: BaseException | None) -> Iterator[None]:
+    """Let errors of the clean-up through only when there is none already under way."""
+    try:
+        yield
+    except QrmiError as failure:
+        if error is None:
+            raise
+        _log.warning("while handling %s: %s", type(error).__name__, failure)

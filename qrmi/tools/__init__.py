@@ -1,0 +1,1 @@
+"""Tools under the upstream library's module paths."""
