@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -20,8 +22,32 @@ from qrmi.tasks import (
     TaskResult,
     TaskStatus,
 )
+from qrmi.waiting import Deadline, SystemClock
 
 __all__ = ["AsyncQuantumResource"]
+
+
+class _WaitingStoppedError(Exception):
+    """Nobody awaits the answer any more."""
+
+
+class _StoppableClock(SystemClock):
+    """A clock that ends the waiting of a worker thread whose coroutine was cancelled."""
+
+    def __init__(self) -> None:
+        self.stopped = threading.Event()
+
+    def monotonic(self) -> float:
+        if self.stopped.is_set():
+            raise _WaitingStoppedError
+        return super().monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self.stopped.wait(seconds)
+
+
+def _ignore(_status: TaskStatus) -> None:
+    """A listener, so that a held request is short and a cancelled wait ends soon."""
 
 
 class AsyncQuantumResource:
@@ -122,9 +148,15 @@ class AsyncQuantumResource:
         on_status: Callable[[TaskStatus], None] | None = None,
     ) -> TaskStatus:
         """See `QuantumResource.task_wait`; ``on_status`` is called in a worker thread."""
-        return await asyncio.to_thread(
-            self._resource.task_wait, task_id, timeout_seconds, on_status
-        )
+        clock = _StoppableClock()
+        seconds = math.inf if timeout_seconds is None else timeout_seconds
+        deadline = Deadline.after(seconds, clock)
+        look = on_status or _ignore
+        try:
+            return await asyncio.to_thread(self._resource._wait_until, deadline, task_id, look)
+        except asyncio.CancelledError:
+            clock.stopped.set()
+            raise
 
     async def task_result(self, task_id: str) -> TaskResult:
         """See `QuantumResource.task_result`."""

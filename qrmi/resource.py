@@ -286,7 +286,14 @@ class QuantumResource:
             WaitTimeoutError: the time is over; the task goes on.
             TaskNotFoundError: there is no such task on this resource.
         """
-        deadline = Deadline.after(timeout_seconds, _clock)
+        return self._wait_until(Deadline.after(timeout_seconds, _clock), task_id, on_status)
+
+    def _wait_until(
+        self,
+        deadline: Deadline,
+        task_id: str,
+        on_status: Callable[[TaskStatus], None] | None = None,
+    ) -> TaskStatus:
         status = wait_for_end(self._driver, _checked_id(task_id), deadline, on_status)
         self._book.seen(task_id, status)
         return status
@@ -312,7 +319,7 @@ class QuantumResource:
         deadline = Deadline.after(_STOP_SECONDS, _clock)
         while not self._driver.task_stop(checked) and not deadline.passed:
             _clock.sleep(deadline.shorten(self.capabilities.min_poll_seconds))
-        _log.info("task %s stopped on %s", task_id, self.resource_id())
+        _log.info("task %s: asked %s to stop it or clean up", task_id, self.resource_id())
 
     def task_context(self, task_id: str) -> dict[str, Any]:
         """What `task_start` was given as ``context``; empty when the journal has no such task."""

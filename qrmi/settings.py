@@ -13,7 +13,7 @@ all come from that declaration.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, Self, cast
+from typing import Any, Protocol, Self
 
 import attrs
 
@@ -92,8 +92,9 @@ class Declaration:
     @property
     def kind(self) -> str:
         """The value's type in a word, for people."""
-        return {Secret: "secret", _boolean: "bool"}.get(
-            cast("Any", self.convert), getattr(self.convert, "__name__", "text")
+        name: str = getattr(self.convert, "__name__", "text")
+        return {"Secret": "secret", "_boolean": "true or false", "str": "text"}.get(
+            name, name.strip("_")
         )
 
 

@@ -15,7 +15,7 @@ CORE = sorted((ROOT / "qrmi").glob("*.py"))
 SOURCES = sorted((ROOT / "qrmi").rglob("*.py")) + sorted((ROOT / "providers").rglob("*.py"))
 ADAPTERS = {"qiskit", "cudaq", "pulser", "cli"}
 SDKS = {
-    "qiskit": {"qiskit", "numpy"},
+    "qiskit": {"qiskit", "qiskit_pasqal_provider", "numpy"},
     "cudaq": {"cudaq", "qiskit", "numpy"},
     "pulser": {"pulser", "numpy"},
     "codecs": {"qiskit", "pulser", "numpy"},
@@ -25,13 +25,22 @@ STANDARD = set(sys.stdlib_module_names) | {"attrs", "qrmi"}
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Every module that a file imports, at any depth."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    """Every module that a file imports when it runs, at any depth."""
+    for node in _walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those below `if TYPE_CHECKING:`."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        typing_only = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+        if not typing_only:
+            yield from _walk(child)
 
 
 def part_of(path: Path) -> str:

@@ -17,6 +17,7 @@ __all__ = ["build_parser", "run"]
 _log = logging.getLogger(__name__)
 
 _GROUPS = (demo, resources, run_program, tasks, config)
+_INTERRUPTED = "interrupted; a task that was started goes on: `qrmi tasks` lists it"
 _EPILOG = (
     """\
 examples:
@@ -74,7 +75,7 @@ def _guarded(args: argparse.Namespace) -> int:
         console.error(error, as_json=getattr(args, "json", False))
         return exits.of_error(error)
     except KeyboardInterrupt as interrupt:
-        console.notice(str(interrupt) or "interrupted")
+        console.notice(str(interrupt) or _INTERRUPTED)
         return exits.of_error(interrupt)
     except BrokenPipeError:  # the reader, `head` for one, has what it wants
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -108,13 +108,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     if console is None or not console.is_terminal:
         _plain_table(columns, texts)
         return
-    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
-    for index, column in enumerate(columns):
-        grid.add_column(column, overflow="fold", no_wrap=index == 0)
+    grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold cyan")
+    for index, column in enumerate(columns):  # where space is short, the last one is folded
+        grid.add_column(column, overflow="fold", no_wrap=index < len(columns) - 1)
     for row in texts:
         grid.add_row(*(Text(cell) for cell in row))
     console.print(grid)

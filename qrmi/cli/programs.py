@@ -83,13 +83,13 @@ def parse(data: bytes, name: str, shots: int | None = None) -> GateProgram | Pay
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{name} is neither text nor QPY", hint=_KNOWN) from error
+        raise InvalidInputError(f"{name}: neither text nor QPY", hint=_KNOWN) from error
     if header := _QASM_HEADER.match(text):
         version = int(header.group(1))
         return _gate(f"OpenQASM {version}", [_from_qasm(text, version, name)], name)
     if text.lstrip()[:1] in ("{", "["):
         return _from_json(text, name, shots)
-    raise InvalidInputError(f"{name} is not a program that qrmi knows", hint=_KNOWN)
+    raise InvalidInputError(f"{name}: not a program that qrmi knows", hint=_KNOWN)
 
 
 # --- circuits ---------------------------------------------------------------------------------
@@ -133,17 +133,17 @@ def _from_qpy(data: bytes, name: str) -> list[Any]:
     try:
         programs = qiskit.qpy.load(io.BytesIO(data))
     except Exception as error:  # the reader raises whatever junk leads it to
-        raise InvalidInputError(f"{name} is not valid QPY: {_first_line(error)}") from error
+        raise InvalidInputError(f"{name}: not valid QPY: {_first_line(error)}") from error
     circuits = [item for item in programs if isinstance(item, qiskit.QuantumCircuit)]
     if not circuits or len(circuits) != len(programs):
-        raise InvalidInputError(f"{name} holds no circuits, or things that are not circuits")
+        raise InvalidInputError(f"{name}: no circuits in it, or things that are not circuits")
     return circuits
 
 
 def _from_qasm(text: str, version: int, name: str) -> Any:
     qiskit = _qiskit()
     if version not in (2, 3):
-        raise InvalidInputError(f"{name} is OpenQASM {version}; 2 and 3 are known")
+        raise InvalidInputError(f"{name}: OpenQASM {version}; 2 and 3 are known")
     try:
         if version == 3:
             return qiskit.qasm3.loads(text)
@@ -158,7 +158,7 @@ def _from_qasm(text: str, version: int, name: str) -> Any:
         ) from error
     except Exception as error:  # parse errors, and whatever junk leads the importer to
         raise InvalidInputError(
-            f"{name} is not valid OpenQASM {version}: {_first_line(error)}"
+            f"{name}: not valid OpenQASM {version}: {_first_line(error)}"
         ) from error
 
 
@@ -188,7 +188,7 @@ def _from_json(text: str, name: str, shots: int | None) -> PayloadProgram:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidInputError(f"{name} is not valid JSON: {error}", hint=_KNOWN) from error
+        raise InvalidInputError(f"{name}: not valid JSON: {error}", hint=_KNOWN) from error
     keys = data.keys() if isinstance(data, dict) else frozenset()
     if keys >= _SEQUENCE_KEYS:
         if data.get("variables"):

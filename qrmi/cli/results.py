@@ -86,8 +86,13 @@ def show(parts: Sequence[Counts | Values], *, top: int = 10) -> None:
 
 
 def as_json(parts: Sequence[Counts | Values]) -> list[dict[str, Any]]:
-    """The parts as JSON values, with stable keys."""
-    return [attrs.asdict(part) for part in parts]
+    """The parts as JSON values, with stable keys; the most frequent outcome first."""
+    values = [attrs.asdict(part) for part in parts]
+    for value in values:
+        if "counts" in value:
+            ranked = sorted(value["counts"].items(), key=lambda item: (-item[1], item[0]))
+            value["counts"] = dict(ranked)
+    return values
 
 
 def _heading(text: str) -> None:

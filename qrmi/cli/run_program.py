@@ -104,8 +104,6 @@ def _sample(resource: QuantumResource, program: GateProgram, args: argparse.Name
 
 def _fitted(circuits: Sequence[Any], device: Any, args: argparse.Namespace) -> list[Any]:
     """The circuits in the device's own gates; those that fit already are left as they are."""
-    from qiskit.transpiler import generate_preset_pass_manager
-
     from qrmi.codecs import isa
 
     fitted = []
@@ -113,13 +111,28 @@ def _fitted(circuits: Sequence[Any], device: Any, args: argparse.Namespace) -> l
         try:
             isa.check(circuit, device.target)
         except IsaError as error:
+            if circuit.num_qubits > (device.target.num_qubits or circuit.num_qubits):
+                raise
             subject = "the circuit" if len(circuits) == 1 else f"circuit {index}"
             _tell(args, f"{subject} is adapted to the device ({error.message})")
-            manager = generate_preset_pass_manager(1, backend=device, seed_transpiler=args.seed)
-            fitted.append(manager.run(circuit))
+            fitted.append(_adapted(circuit, device, args.seed))
         else:
             fitted.append(circuit)
     return fitted
+
+
+def _adapted(circuit: Any, device: Any, seed: int | None) -> Any:
+    from qiskit.exceptions import QiskitError
+    from qiskit.transpiler import generate_preset_pass_manager
+
+    manager = generate_preset_pass_manager(1, backend=device, seed_transpiler=seed)
+    try:
+        return manager.run(circuit)
+    except QiskitError as error:
+        raise IsaError(
+            f"the circuit cannot be adapted to {device.name}: {error.message}",
+            hint=f"`qrmi show {device.name}` lists the device's gates",
+        ) from error
 
 
 def _tell(args: argparse.Namespace, text: str) -> None:

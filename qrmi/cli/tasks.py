@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import functools
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -139,15 +139,17 @@ def _state(record: TaskRecord) -> str:
 
 
 def _cells(record: TaskRecord) -> tuple[str, ...]:
-    started = datetime.datetime.fromtimestamp(record.started_at)
-    by = " ".join(str(record.context[k]) for k in ("sdk", "kind") if k in record.context)
-    return (
-        record.id or "-",
-        record.resource_id,
-        _state(record),
-        f"{started:%Y-%m-%d %H:%M:%S}",
-        record.reason or by,
-    )
+    by = record.reason or record.context.get("file") or record.context.get("sdk", "")
+    age = _age(time.time() - record.started_at)
+    return record.id or "-", record.resource_id, _state(record), age, str(by)
+
+
+def _age(seconds: float) -> str:
+    """A time that has passed, in its largest unit."""
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return f"{max(seconds, 0):.0f} s ago"
 
 
 def _fields(record: TaskRecord) -> dict[str, Any]:

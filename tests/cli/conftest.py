@@ -13,6 +13,7 @@ import pytest
 
 from qrmi import plugins
 from qrmi.cli.main import main
+from qrmi_local import client
 
 _PLUGIN = '''
 import json, time, attrs
@@ -151,6 +152,7 @@ def paper(
     yield Paper(tmp_path, capsys)
     sys.modules.pop("paper_vendor", None)
     forget()
+    client.shutdown(tmp_path / "state")
 
 
 def _forget_plugins() -> Callable[[], None]:

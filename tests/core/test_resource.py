@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import json
 import logging
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from qrmi import QuantumResource, TaskStatus, journal
+from qrmi import AsyncQuantumResource, QuantumResource, TaskId, TaskStatus, journal
 from qrmi.errors import (
     InvalidInputError,
     JournalError,
@@ -219,6 +220,21 @@ def test_each_new_status_is_reported_once() -> None:
     end = wait_for_end(driver, task, Deadline.after(None, FakeClock()), seen.append)
     assert end is TaskStatus.FAILED
     assert seen == [TaskStatus.QUEUED, TaskStatus.RUNNING, TaskStatus.FAILED]
+
+
+def test_cancelling_a_coroutine_stops_the_waiting_not_the_task(private_state: Path) -> None:
+    """The worker thread ends soon after, and the task is left as it was."""
+    driver = ScriptedDriver(statuses=[TaskStatus.RUNNING])
+    resource = AsyncQuantumResource(handle(driver))
+
+    async def main() -> str:
+        task = await resource.task_start(PAYLOAD)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(resource.task_wait(task), 0.05)
+        return task
+
+    task = asyncio.run(main())  # returns only once the worker thread has ended
+    assert driver.task_status(TaskId(task)) is TaskStatus.RUNNING
 
 
 # --- threads, fork, logs ------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 
-from qrmi import journal
 from qrmi.cli.demos.program import Outcome, Steps
 from qrmi.resource import QuantumResource
 
@@ -48,10 +47,4 @@ def run(resource: QuantumResource, shots: int, steps: Steps) -> Outcome:
     finally:
         cudaq.reset_target()
 
-    return Outcome(counts=dict(counts.items()), task_id=_newest_task(resource))
-
-
-def _newest_task(resource: QuantumResource) -> str:
-    """The task that the sample call just started: CUDA-Q's results carry no ids."""
-    records = journal.default().tasks()
-    return next((str(r.id) for r in records if r.resource_id == resource.resource_id()), "")
+    return Outcome(counts=dict(counts.items()), task_id=counts.annotations["task_id"])

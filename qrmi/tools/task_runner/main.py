@@ -120,7 +120,9 @@ class App:
         resource = _resource(self._name)
         with self._signals(), resource:
             try:
-                self._task_id = resource.task_start(payload, context={"sdk": "task_runner"})
+                self._task_id = resource.task_start(
+                    payload, context={"sdk": "cli", "kind": "run", "file": self._input.name[:200]}
+                )
                 _id_logger.info("Task ID: %s", self._task_id)
                 return self._finish(resource, self._task_id, self._wait(resource, self._task_id))
             finally:
