@@ -6,7 +6,7 @@ job the same lines run on the QPU that the job was given.
 
 import numpy as np
 from qiskit import generate_preset_pass_manager
-from qiskit.circuit.library import efficient_su2
+from qiskit.circuit.library import real_amplitudes
 from qiskit.quantum_info import SparsePauliOp
 from scipy.optimize import minimize
 
@@ -19,11 +19,12 @@ hamiltonian = SparsePauliOp.from_list(
 exact = np.linalg.eigvalsh(hamiltonian.to_matrix())[0]
 
 device = backend()
-ansatz = efficient_su2(hamiltonian.num_qubits, reps=1)
+ansatz = real_amplitudes(hamiltonian.num_qubits, reps=1)
 isa_ansatz = generate_preset_pass_manager(backend=device, optimization_level=1).run(ansatz)
 isa_hamiltonian = hamiltonian.apply_layout(isa_ansatz.layout)
 
-estimator = EstimatorV2(device, options={"default_precision": 0.005})
+# about a million shots a step: nothing on a simulator; on hardware ask for less
+estimator = EstimatorV2(device, options={"default_precision": 0.001})
 
 
 def energy(parameters: np.ndarray) -> float:
@@ -33,6 +34,6 @@ def energy(parameters: np.ndarray) -> float:
 
 
 start = np.random.default_rng(7).uniform(-np.pi, np.pi, isa_ansatz.num_parameters)
-found = minimize(energy, start, method="COBYLA", options={"maxiter": 150, "rhobeg": 0.8})
+found = minimize(energy, start, method="COBYLA", options={"maxiter": 150, "rhobeg": 1.0})
 print(f"energy found: {found.fun:.3f} hartree after {found.nfev} evaluations")
 print(f"exact energy: {exact:.3f} hartree")

@@ -129,9 +129,16 @@ class AnalogSamplerV2(BaseSamplerV2):  # type: ignore[misc]  # Qiskit is untyped
         sequence = pulses.gen_seq(analog_register=register, device=self.device, circuit=bare)
         if not sequence.is_parametrized():
             return sequence
-        names = [parameter.name for parameter in pub.circuit.parameters]
-        values = pub.parameter_values.as_array(pub.circuit.parameters)
-        return sequence.build(**dict(zip(names, values.tolist(), strict=True)))
+        parameters = pub.circuit.parameters
+        values = {
+            parameter.name: value
+            for parameter, value in zip(
+                parameters, pub.parameter_values.as_array(parameters).tolist(), strict=True
+            )
+        }
+        # A parameter that stands for all points of a waveform is a variable of several values.
+        sizes = {name: variable.size for name, variable in sequence.declared_variables.items()}
+        return sequence.build(**{name: [values[name]] * size for name, size in sizes.items()})
 
 
 class AnalogJob(TaskJob, BasePrimitiveJob):  # type: ignore[misc]  # Qiskit is untyped
@@ -175,7 +182,7 @@ class AnalogJob(TaskJob, BasePrimitiveJob):  # type: ignore[misc]  # Qiskit is u
         arrays = {name: _register(samples, held) for name, held in readout.registers.items()}
         shots = sum(counts.values())
         pub = SamplerPubResult(
-            DataBin(counts=counts, **arrays),
+            DataBin(**{"counts": counts, **arrays}),
             metadata={"circuit_metadata": {}, **readout.metadata, "shots": shots},
         )
         metadata = {

@@ -82,8 +82,10 @@ class QRMIBackend(BackendV2):  # type: ignore[misc]  # Qiskit is untyped
     @cached_property
     def configuration_data(self) -> Mapping[str, Any]:
         """The device's configuration as its service gives it; empty when it gives none."""
-        described = json.loads(self._described)
-        configuration = described.get("configuration") if isinstance(described, dict) else None
+        try:
+            configuration = json.loads(self._described)["configuration"]
+        except (ValueError, LookupError, TypeError):  # `target` says what is wrong
+            return {}
         return configuration if isinstance(configuration, dict) else {}
 
     @property

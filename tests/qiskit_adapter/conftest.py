@@ -16,14 +16,18 @@ from qrmi.errors import TaskCancelledError, TaskFailedError, TaskNotFoundError
 from qrmi.payloads import Payload
 from qrmi.tasks import ResourceStatus, ResourceStatusCode, Target, TaskId
 
+_PAIRS = [[0, 1], [1, 0], [1, 2], [2, 1]]
 CONFIGURATION = {
     "backend_name": "tiny",
     "backend_version": "1.2.3",
     "n_qubits": 3,
     "basis_gates": ["cz", "id", "rx", "rz", "rzz", "sx", "x"],
     "supported_instructions": ["cz", "rx", "rz", "rzz", "sx", "x", "measure", "reset", "delay"],
-    "coupling_map": [[0, 1], [1, 0], [1, 2], [2, 1]],
-    "gates": [],
+    "coupling_map": _PAIRS,
+    "gates": [
+        {"name": "cz", "parameters": [], "qasm_def": "", "coupling_map": _PAIRS},
+        {"name": "rzz", "parameters": ["t"], "qasm_def": "", "coupling_map": _PAIRS},
+    ],
     "max_shots": 5000,
     "max_experiments": 7,
     "simulator": False,

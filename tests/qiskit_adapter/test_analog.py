@@ -23,12 +23,10 @@ from qrmi.qiskit import job
 APART = [[-20.0, 0.0], [10.0, 0.0], [15.0, 0.0]]
 
 
-def pulse(area: Any = np.pi, coords: Any = ([-15.0, 0.0], [15.0, 0.0])) -> HamiltonianGate:
-    """A resonant pulse of half a microsecond over all atoms; its area is about `area`."""
+def pulse(amplitude: Any = 2 * np.pi, coords: Any = ([-15.0, 0.0], [15.0, 0.0])) -> HamiltonianGate:
+    """A resonant pulse of half a microsecond over all atoms, of constant amplitude (rad/us)."""
     return HamiltonianGate(
-        amplitude=InterpolatePoints(values=area / 0.5, n=3, duration=500)
-        if isinstance(area, Parameter)
-        else InterpolatePoints(values=[area / 0.5] * 3, duration=500),
+        amplitude=InterpolatePoints(values=[amplitude] * 3, duration=500),
         detuning=InterpolatePoints(values=[0.0] * 3, duration=500),
         phase=0.0,
         coords=coords,
@@ -61,9 +59,9 @@ def test_counts_in_pulsers_order_and_bits_in_qiskits(local: QuantumResource) -> 
 
 
 def test_parameters_are_bound(local: QuantumResource) -> None:
-    area = Parameter("area")
-    made = circuit(pulse(area))
-    on = SamplerV2(local).run([(made, {"area": np.pi})], shots=50).result()[0].data
+    amplitude = Parameter("amplitude")
+    made = circuit(pulse(amplitude))
+    on = SamplerV2(local).run([(made, {"amplitude": 2 * np.pi})], shots=50).result()[0].data
     off = SamplerV2(local).run([(made, [0.0], 20)]).result()[0].data
     assert on.meas.get_counts().get("11", 0) > 45
     assert off.meas.get_counts() == {"00": 20}
@@ -77,6 +75,9 @@ def test_measurements_and_wiring_are_followed(local: QuantumResource) -> None:
     made.barrier()
     made.measure(2, 2)
     made.measure(0, 1)
+    bare = made.remove_final_measurements(inplace=False)
+    data = SamplerV2(local).run([bare], shots=60).result()[0].data
+    assert sum(n for bits, n in data.meas.get_counts().items() if bits[-3] == "1") > 50
     data = SamplerV2(local).run([made], shots=60).result()[0].data
     assert data.high.get_counts().get("1", 0) > 50
     assert {bits[-1] for bits in data.low.get_counts()} == {"0"}

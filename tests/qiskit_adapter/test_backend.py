@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ from qiskit.result import Result
 from qrmi import QuantumResource
 from qrmi.codecs import isa
 from qrmi.errors import InvalidInputError, IsaError, UnsupportedPayloadError
-from qrmi.qiskit import QRMIBackend, backend
+from qrmi.qiskit import QRMIBackend, SamplerV2, backend
+from qrmi.qiskit import job as reopen
 
 
 def ghz(size: int = 3, name: str = "ghz") -> QuantumCircuit:
@@ -96,6 +98,38 @@ def test_backends_can_be_pickled(local: QuantumResource) -> None:
     assert device.num_qubits
     again = pickle.loads(pickle.dumps(device))
     assert again.run(ghz(), shots=1).result().success
+
+
+def test_an_imitated_device_is_a_backend() -> None:
+    """A Qiskit target, imitated: its backend drives the pass manager, its noise shows."""
+    from qiskit.providers.fake_provider import GenericBackendV2
+
+    import qrmi_local
+
+    generic = GenericBackendV2(4, coupling_map=[[0, 1], [1, 2], [2, 3]], seed=5)
+    device = backend(qrmi_local.resource(target=generic.target, name="generic"))
+    assert (device.name, device.num_qubits, device.simulator) == ("generic", 4, False)
+    assert set(device.operation_names) >= {"cx", "sx", "rz", "x", "measure"}
+    with pytest.raises(IsaError):
+        SamplerV2(device).run([ghz(4)])
+    made = generate_preset_pass_manager(optimization_level=1, backend=device, seed_transpiler=1)
+    job = SamplerV2(device).run([made.run(ghz(4))], shots=2000)
+    counts = job.result()[0].data.meas.get_counts()
+    assert counts["0000"] + counts["1111"] > 1500
+    reopened = reopen(job.job_id())
+    assert reopened.backend().name == "generic"
+    assert reopened.result()[0].data.meas.get_counts() == counts
+
+
+def test_primitives_can_be_shared_between_threads(local: QuantumResource) -> None:
+    sampler = SamplerV2(local)
+
+    def sampled(size: int) -> set[str]:
+        return set(sampler.run([ghz(size)], shots=50).result()[0].data.meas.get_counts())
+
+    with ThreadPoolExecutor(6) as pool:
+        for size, outcomes in zip(range(2, 14), pool.map(sampled, range(2, 14)), strict=True):
+            assert outcomes <= {"0" * size, "1" * size}
 
 
 # --- run ------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ def ansatz() -> QuantumCircuit:
     return efficient_su2(2, reps=1)
 
 
+NAMES = tuple(f"θ[{number}]" for number in range(8))
 SETS = np.linspace(0, 2, 40).reshape(5, 8)
 ENERGY = SparsePauliOp(["XX", "IY", "ZZ"], [0.5, -0.25, 2.0])
 GOOD: OrderedDict[str, Pubs] = OrderedDict(
@@ -52,7 +53,7 @@ GOOD: OrderedDict[str, Pubs] = OrderedDict(
     value_sets=lambda: [(ansatz(), ENERGY, SETS)],
     zipped=lambda: [(ansatz(), ["XX", "ZI", "YY", "IX", "ZZ"], SETS)],
     outer=lambda: [(ansatz(), [["XX"], ["ZI"], ["YY"]], SETS)],
-    by_name=lambda: [(ansatz(), "ZZ", {"θ": SETS[1]})],
+    by_name=lambda: [(ansatz(), "ZZ", {NAMES: SETS[1]})],
     pub_precision=lambda: [(plus(), "ZZ", None, 0.125)],
     estimator_pub=lambda: [EstimatorPub.coerce((plus(), "ZZ"), 0.25)],
     no_sets=lambda: [(ansatz(), "ZZ", np.zeros((0, 8)))],

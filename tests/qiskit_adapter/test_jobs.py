@@ -79,6 +79,14 @@ def test_kinds_of_jobs(tiny: QuantumResource, driver: Any, kind: str) -> None:
     }
 
 
+@KINDS
+def test_starting_does_not_wait(tiny: QuantumResource, driver: Any, kind: str) -> None:
+    """The job is there while its task still queues, without a single look at it."""
+    driver.statuses = [TaskStatus.QUEUED, AssertionError("asked for the status")]
+    started(tiny, kind)
+    assert driver.statuses[0] is TaskStatus.QUEUED
+
+
 def test_a_final_status_is_not_asked_for_again(tiny: QuantumResource, driver: Any) -> None:
     made = started(tiny, "sampler")
     assert made.done()

@@ -80,6 +80,7 @@ def vector_circuit() -> QuantumCircuit:
     return circuit
 
 
+X = tuple(f"x[{number}]" for number in range(11))
 ANGLES = np.linspace(0, np.pi, 6)
 GOOD: OrderedDict[str, Pubs] = OrderedDict(
     circuit=lambda: [bell()],
@@ -104,7 +105,7 @@ GOOD: OrderedDict[str, Pubs] = OrderedDict(
     integers=lambda: [(rotation(), [1])],
     by_name=lambda: [(rotation(), {"theta": 0.2})],
     by_name_broadcast=lambda: [(rotation(), {"theta": ANGLES})],
-    by_names=lambda: [(vector_circuit(), {"x": np.arange(22).reshape(2, 11), "a": [1, 2]})],
+    by_names=lambda: [(vector_circuit(), {X: np.arange(22).reshape(2, 11), "a": [1, 2]})],
     vector_order=lambda: [(vector_circuit(), np.arange(12) / 7)],
     bindings=lambda: [(rotation(), BindingsArray({"theta": ANGLES}))],
     sampler_pub=lambda: [SamplerPub.coerce((rotation(), ANGLES), 33)],
