@@ -22,6 +22,7 @@ from qrmi_local.analog_config import Wish, configuration
 if TYPE_CHECKING:
     import pulser
     from pulser.backend import Results
+    from pulser.devices import Device
 
 __all__ = ["run"]
 
@@ -59,9 +60,11 @@ def run(
     check(payload, device)
     (job,) = jobs_of(payload)
     settings = getattr(payload, "configuration", None)
-    sequence = _built(payload.sequence, job)
-    if device is not None:
-        sequence = _on_device(sequence, device, job, emulated=settings is not None)
+    import_pulser()
+    imitated = None if device is None else _device(device)
+    sequence = _built(_read(payload.sequence, imitated), job)
+    if imitated is not None:
+        sequence = _on_device(sequence, imitated, job, emulated=settings is not None)
     _measure(sequence, required=settings is None)
     wish = Wish(
         runs=job.runs,
@@ -78,39 +81,45 @@ def run(
 # --- the sequence ---------------------------------------------------------------------------
 
 
-def _built(text: str, job: AnalogJob) -> pulser.Sequence:
-    sequence = _read(text)
+def _device(specs: str) -> Device:
+    from pulser.abstract_repr import deserialize_device
+
+    return guarded("the imitated device", deserialize_device, specs)
+
+
+def _read(text: str, device: Device | None) -> pulser.Sequence:
+    if program_kind(text) == "pulser":
+        return decode_sequence(text)
+    from pulser.devices import MockDevice
+
+    from qrmi.codecs import ahs
+
+    return ahs.to_sequence(text, device or MockDevice)
+
+
+def _built(sequence: pulser.Sequence, job: AnalogJob) -> pulser.Sequence:
     if not (sequence.is_parametrized() or sequence.is_register_mappable()):
         return sequence
     return guarded("the job's variables", lambda: sequence.build(**job.variables))
 
 
-def _read(text: str) -> pulser.Sequence:
-    if program_kind(text) == "pulser":
-        return decode_sequence(text)
-    from qrmi.codecs import ahs
-
-    return ahs.decode(text)
-
-
 def _on_device(
-    sequence: pulser.Sequence, specs: str, job: AnalogJob, *, emulated: bool
+    sequence: pulser.Sequence, device: Device, job: AnalogJob, *, emulated: bool
 ) -> pulser.Sequence:
     """The sequence on the imitated device, if that would take it unchanged."""
     from pulser import QPUBackend
-    from pulser.abstract_repr import deserialize_device
     from pulser.devices import Device
 
-    device = guarded("the imitated device", deserialize_device, specs)
     try:
-        switched = sequence.with_new_device(device, strict=True)
+        if sequence.device != device:
+            sequence = sequence.with_new_device(device, strict=True)
         if isinstance(device, Device):
-            QPUBackend.validate_sequence(switched, mimic_qpu=True)
+            QPUBackend.validate_sequence(sequence, mimic_qpu=True)
     except (TypeError, ValueError) as error:
         raise IsaError(f"the device {device.name} refuses the sequence: {error}") from error
     if job.runs is None and not emulated:
         raise IsaError(f"the device {device.name} needs the number of runs of each job")
-    return switched
+    return sequence
 
 
 def _measure(sequence: pulser.Sequence, *, required: bool) -> None:

@@ -57,16 +57,19 @@ def check(payload: PasqalCloud | PulserBatch, device: str | None = None) -> None
 
 def _check_device_type(payload: PasqalCloud | PulserBatch, specs: Mapping[str, Any]) -> None:
     wanted = getattr(payload, "device_type", None)
-    if wanted is None or wanted.startswith("EMU_") or wanted == specs.get("name"):
+    if wanted is None or str(wanted).startswith("EMU_") or wanted == specs.get("name"):
         return
     raise UnsupportedPayloadError(
-        f"device type {wanted[:40]!r} is not emulated here",
+        f"device type {str(wanted)[:40]!r} is not emulated here",
         hint="leave the device type out, or take one of EMU_FREE, EMU_SV and EMU_MPS",
     )
 
 
 def _check_variables(program: Mapping[str, Any], job: AnalogJob) -> None:
-    declared = set(program.get("variables") or {})
+    variables = program.get("variables") or {}
+    if not isinstance(variables, Mapping) or not isinstance(job.variables, Mapping):
+        raise InvalidInputError("variables, of a sequence and of a job, are objects")
+    declared = set(variables)
     given = set(job.variables) - {"qubits"}
     if missing := declared - given:
         raise InvalidInputError(
@@ -80,8 +83,9 @@ def _check_variables(program: Mapping[str, Any], job: AnalogJob) -> None:
 def _atoms(program: Mapping[str, Any], job: AnalogJob, kind: str) -> int:
     if kind == "ahs":
         try:
-            return sum(map(bool, program["setup"]["ahs_register"]["filling"]))
-        except (KeyError, TypeError) as error:
+            places = program["setup"]["ahs_register"]
+            return sum(map(bool, places.get("filling") or places["sites"]))
+        except (AttributeError, KeyError, TypeError) as error:
             raise InvalidInputError("the AHS program has no register") from error
     register = program["register"]
     if not isinstance(register, list):

@@ -148,7 +148,8 @@ def _with_device_noise(made: EmulationConfig, sequence: pulser.Sequence) -> Emul
     model = sequence.device.noise_model
     if not made.prefer_device_noise_model or model is None:
         return made
-    model = dataclasses.replace(model, runs=None)  # the configuration says how many
+    # The configuration says how often; its counterparts in the model are ignored, with a warning.
+    model = dataclasses.replace(model, runs=None, samples_per_run=1)
     return made.with_changes(noise_model=model, prefer_device_noise_model=False)
 
 

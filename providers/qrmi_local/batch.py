@@ -18,7 +18,20 @@ from qrmi.errors import InvalidInputError
 from qrmi.tasks import BatchJob, TaskId, TaskStatus
 from qrmi_local.store import State, Store
 
-__all__ = ["add_jobs", "make_first_jobs", "outcome", "read_jobs", "read_result"]
+__all__ = ["add_jobs", "batch_meta", "make_first_jobs", "outcome", "read_jobs", "read_result"]
+
+
+def batch_meta(store: Store, batch_id: str) -> dict[str, Any]:
+    """What a batch was created with.
+
+    Raises:
+        TaskNotFoundError: there is no such task.
+        InvalidInputError: the task is no batch.
+    """
+    meta = store.meta(batch_id)
+    if "open" not in meta:
+        raise InvalidInputError(f"task {batch_id} is not a batch")
+    return meta
 
 
 def make_first_jobs(store: Store, batch_id: str) -> None:
@@ -43,9 +56,7 @@ def add_jobs(
     Raises:
         InvalidInputError: the batch is closed, or the task is no batch.
     """
-    meta = store.meta(batch_id)
-    if "open" not in meta:
-        raise InvalidInputError(f"task {batch_id} is not a batch")
+    meta = batch_meta(store, batch_id)
     present = list(store.jobs(batch_id))
     added = [job for job in present if store.meta(job)["token"] == token]
     if added:
@@ -78,9 +89,7 @@ def read_jobs(store: Store, batch_id: str) -> list[BatchJob]:
         TaskNotFoundError: there is no such task.
         InvalidInputError: the task is no batch.
     """
-    meta = store.meta(batch_id)
-    if "open" not in meta:
-        raise InvalidInputError(f"task {batch_id} is not a batch")
+    batch_meta(store, batch_id)
     jobs = [_read_job(store, job) for job in store.jobs(batch_id)]
     promised = len(json.loads(store.payload(batch_id))["jobs"])
     not_made_yet = [
@@ -106,7 +115,6 @@ def _make_job(
 ) -> None:
     own = {
         **{key: value for key, value in meta.items() if key != "open"},
-        "slot": meta["job_slot"],
         "batch": batch_id,
         "token": token,
         "queued_at": time.time(),

@@ -1,17 +1,20 @@
-"""What is wrong with a payload, as far as can be told without an SDK and at once."""
+"""What is refused at once, without an SDK and before anything is written."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from qrmi.errors import InvalidInputError, UnsupportedPayloadError
-from qrmi.payloads import AnalogJob, PasqalCloud, Payload, PulserBatch, QiskitPrimitive
+from qrmi.errors import InvalidInputError, MissingExtraError, UnsupportedPayloadError
+from qrmi.payloads import PasqalCloud, Payload, PulserBatch, QiskitPrimitive
+from qrmi_local.device import Device, DeviceKind
+from qrmi_local.target import is_installed
 
-__all__ = ["check_jobs", "check_payload"]
+__all__ = ["check_payload", "must_be_installed", "must_match"]
 
 _PROGRAMS = ("estimator", "sampler")
 _SCHEMA_VERSION = 2
+_EXTRAS = {DeviceKind.GATE: "qiskit", DeviceKind.ANALOG: "pulser"}
 
 
 def check_payload(payload: Payload, *, may_be_empty: bool = False) -> None:
@@ -38,12 +41,22 @@ def check_payload(payload: Payload, *, may_be_empty: bool = False) -> None:
         )
 
 
-def check_jobs(payload: dict[str, Any], jobs: tuple[AnalogJob, ...]) -> None:
-    """Look at jobs for a batch whose payload, as JSON values, is given."""
-    if payload["configuration"] is None and any(job.runs is None for job in jobs):
-        raise InvalidInputError(
-            "a job has no number of runs, and there is no configuration that has one",
-            hint="give each job its runs",
+def must_match(kind: DeviceKind, device: Device, resource_id: str) -> None:
+    """Raise `UnsupportedPayloadError` unless the imitated device takes programs of this kind."""
+    if device.kind is not kind:
+        raise UnsupportedPayloadError(
+            f"{resource_id} imitates {device.name}, which takes {device.kind} programs, not "
+            f"{kind} ones",
+            hint="use a resource that imitates no device, or another one",
+        )
+
+
+def must_be_installed(kind: DeviceKind) -> None:
+    """Raise `MissingExtraError` unless the simulator for this kind of programs is there."""
+    if not is_installed(kind):
+        raise MissingExtraError(
+            f"the simulator for {kind} programs is not installed",
+            hint=f"pip install 'openqrmi[{_EXTRAS[kind]}]'",
         )
 
 
@@ -54,7 +67,11 @@ def _check_batch(payload: PulserBatch, *, may_be_empty: bool) -> None:
         raise InvalidInputError(
             "the batch has no jobs", hint="give at least one, or start an open batch"
         )
-    check_jobs({"configuration": payload.configuration}, tuple(payload.jobs))
+    if payload.configuration is None and any(job.runs is None for job in payload.jobs):
+        raise InvalidInputError(
+            "a job has no number of runs, and there is no configuration that has one",
+            hint="give each job its runs",
+        )
 
 
 def _check_primitive(payload: QiskitPrimitive) -> None:
@@ -67,8 +84,8 @@ def _check_primitive(payload: QiskitPrimitive) -> None:
     if data.get("version", _SCHEMA_VERSION) != _SCHEMA_VERSION:
         raise InvalidInputError(f"input.version must be {_SCHEMA_VERSION}")
     pubs = data.get("pubs")
-    if not isinstance(pubs, list) or not pubs:
-        raise InvalidInputError("input.pubs must be a list with at least one pub")
+    if not isinstance(pubs, list):
+        raise InvalidInputError("input.pubs must be a list")
     options = data.get("options") or {}
     if not isinstance(options, dict):
         raise InvalidInputError("input.options must be an object")

@@ -109,24 +109,11 @@ class Client:
     def _spawn(self) -> None:
         """Run ``python -m qrmi_local.supervisor`` and wait until it listens."""
         readable, writable = os.pipe()
-        command = [
-            *(sys.executable, "-P", "-m", "qrmi_local.supervisor", str(self.place.root)),
-            *(f"--idle-seconds={self.idle_seconds}", f"--ready={writable}"),
-        ]
         try:
-            with _open_log(self.place.log) as log:
-                starter = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd="/",
-                    env=config.child_environment(PYTHONPATH=python_path()),
-                    pass_fds=(writable,),
-                    start_new_session=True,
-                )
-            os.close(writable)
-            starter.wait(_START_SECONDS)  # it forks at once
+            try:
+                self._run_supervisor(writable)
+            finally:
+                os.close(writable)
             arrived, _, _ = select.select([readable], [], [], _START_SECONDS)
             if not arrived or os.read(readable, 1) != b"1":
                 raise self._unavailable("does not start")
@@ -134,6 +121,24 @@ class Client:
             raise self._unavailable("cannot be started") from error
         finally:
             os.close(readable)
+
+    def _run_supervisor(self, ready: int) -> None:
+        """Start it as a process that is no child of ours once this returns."""
+        with _open_log(self.place.log) as log:
+            starter = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", "qrmi_local.supervisor", str(self.place.root)),
+                    *(f"--idle-seconds={self.idle_seconds}", f"--ready={ready}"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=config.child_environment(PYTHONPATH=python_path()),
+                pass_fds=(ready,),
+                start_new_session=True,
+            )
+        starter.wait(_START_SECONDS)  # it forks at once
 
     def _unavailable(self, what: str) -> ResourceUnavailableError:
         return ResourceUnavailableError(
@@ -153,7 +158,9 @@ def shutdown(state_dir: Path) -> None:
     Tasks that have not ended are run again by the next one.
     """
     place = Place(state_dir / "local")
-    if Client(place).ask_if_there({"do": "leave"}) is None and not place.life_lock.exists():
+    Client(place).ask_if_there({"do": "leave"})
+    if not place.life_lock.exists():
+        place.start_lock.unlink(missing_ok=True)
         return
     with locked(place.life_lock):
         for path in (place.socket, place.start_lock, place.life_lock):

@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import attrs
 
@@ -15,14 +16,20 @@ from qrmi import config
 from qrmi.driver import Capabilities, Driver
 from qrmi.errors import (
     InvalidInputError,
-    MissingExtraError,
     ResourceUnavailableError,
     TaskCancelledError,
     TaskFailedError,
     TaskNotReadyError,
-    UnsupportedPayloadError,
 )
-from qrmi.payloads import AnalogJob, Payload, PulserBatch, QiskitPrimitive, to_json
+from qrmi.payloads import (
+    AnalogJob,
+    PasqalCloud,
+    Payload,
+    PulserBatch,
+    QiskitPrimitive,
+    from_json,
+    to_json,
+)
 from qrmi.tasks import (
     BatchJob,
     ResourceCapacity,
@@ -33,14 +40,14 @@ from qrmi.tasks import (
     TaskResult,
     TaskStatus,
 )
-from qrmi_local import batch
-from qrmi_local.checks import check_jobs, check_payload
+from qrmi_local import analog_check, batch
+from qrmi_local.checks import check_payload, must_be_installed, must_match
 from qrmi_local.client import Client, python_path
 from qrmi_local.device import Device, DeviceKind, read_device
 from qrmi_local.place import Place
 from qrmi_local.settings import LocalSettings
 from qrmi_local.store import State, Store, task_id_of_key
-from qrmi_local.target import is_installed, target_text
+from qrmi_local.target import target_text
 
 __all__ = ["FUNCTIONS", "LocalDriver"]
 
@@ -49,8 +56,6 @@ FUNCTIONS: Mapping[DeviceKind, str] = {
     DeviceKind.ANALOG: "qrmi_local.analog:run",
 }
 """What runs each kind of program, in a process of its own: ``module:function``."""
-
-_EXTRAS = {DeviceKind.GATE: "qiskit", DeviceKind.ANALOG: "pulser"}
 
 
 class LocalDriver(Driver):
@@ -219,8 +224,12 @@ class LocalDriver(Driver):
 
     def batch_add(self, batch_id: TaskId, jobs: Sequence[AnalogJob]) -> list[str]:
         """Add jobs to an open batch of this host and return their ids."""
-        self._must_be_ours(batch_id)
-        check_jobs(json.loads(self._store.payload(batch_id)), tuple(jobs))
+        digest = self._batch_of_ours(batch_id)["device"]
+        device = Device(DeviceKind.ANALOG, self._store.device(digest)) if digest else None
+        started = cast("PulserBatch", from_json(self._store.payload(batch_id)))
+        added = attrs.evolve(started, jobs=jobs)
+        check_payload(added, may_be_empty=True)
+        self._admit(added, DeviceKind.ANALOG, device)
         request = {
             "do": "add",
             "task": batch_id,
@@ -231,7 +240,7 @@ class LocalDriver(Driver):
 
     def batch_close(self, batch_id: TaskId) -> None:
         """Say that no more jobs come."""
-        self._must_be_ours(batch_id)
+        self._batch_of_ours(batch_id)
         self._client.ask({"do": "close", "task": batch_id})
 
     def batch_jobs(self, batch_id: TaskId) -> list[BatchJob]:
@@ -244,20 +253,27 @@ class LocalDriver(Driver):
         return read_device(self.settings.device) if self.settings.device is not None else None
 
     def _start(self, payload: Payload, key: str, extra: Mapping[str, object]) -> TaskId:
-        is_gate = isinstance(payload, QiskitPrimitive)
-        kind = DeviceKind.GATE if is_gate else DeviceKind.ANALOG
+        kind = DeviceKind.GATE if isinstance(payload, QiskitPrimitive) else DeviceKind.ANALOG
         device = self._device()
-        self._must_run(kind, device)
+        self._admit(payload, kind, device)
         if device is not None:
             self._store.put_device(device.digest, device.text)
         task_id = task_id_of_key(key)
-        meta = {
+        text = to_json(payload)
+        is_new = self._store.create(task_id, {**self._meta(kind, device), **extra}, text)
+        if not is_new:
+            self._must_be_same(task_id, text)
+        if is_new or self._is_ours(task_id):
+            self._client.ask({"do": "start", "task": task_id})
+        return task_id
+
+    def _meta(self, kind: DeviceKind, device: Device | None) -> dict[str, object]:
+        return {
             "version": 1,
             "resource": self.resource_id,
             "host": config.host_name(),
             "queued_at": time.time(),
-            "slot": "" if extra else kind.value,
-            "job_slot": kind.value,
+            "slot": kind.value,
             "runner": {
                 "function": self._functions[kind],
                 "python": sys.executable,
@@ -266,28 +282,16 @@ class LocalDriver(Driver):
             "device": device.digest if device is not None else None,
             "seed": self.settings.seed,
             "noise": self.settings.noise,
-            **extra,
         }
-        text = to_json(payload)
-        is_new = self._store.create(task_id, meta, text)
-        if not is_new:
-            self._must_be_same(task_id, text)
-        if is_new or self._is_ours(task_id):
-            self._client.ask({"do": "start", "task": task_id})
-        return task_id
 
-    def _must_run(self, kind: DeviceKind, device: Device | None) -> None:
-        if device is not None and device.kind is not kind:
-            raise UnsupportedPayloadError(
-                f"{self.resource_id} imitates {device.name}, which takes {device.kind} programs, "
-                f"not {kind} ones",
-                hint="use a resource that imitates no device, or another one",
-            )
-        if self._functions[kind] == FUNCTIONS[kind] and not is_installed(kind):
-            raise MissingExtraError(
-                f"the simulator for {kind} programs is not installed",
-                hint=f"pip install 'openqrmi[{_EXTRAS[kind]}]'",
-            )
+    def _admit(self, payload: Payload, kind: DeviceKind, device: Device | None) -> None:
+        """Refuse what the simulators, or the imitated device, could only refuse later."""
+        if device is not None:
+            must_match(kind, device, self.resource_id)
+        if self._functions[kind] == FUNCTIONS[kind]:
+            must_be_installed(kind)
+            if isinstance(payload, PasqalCloud | PulserBatch):
+                analog_check.check(payload, None if device is None else device.text)
 
     def _must_be_same(self, task_id: TaskId, text: str) -> None:
         if json.loads(self._store.payload(task_id)) != json.loads(text):
@@ -300,14 +304,15 @@ class LocalDriver(Driver):
     def _is_ours(self, task_id: TaskId) -> bool:
         return bool(self._store.meta(task_id)["host"] == config.host_name())
 
-    def _must_be_ours(self, batch_id: TaskId) -> None:
-        if not self._is_ours(batch_id):
-            host = self._store.meta(batch_id)["host"]
+    def _batch_of_ours(self, batch_id: TaskId) -> dict[str, Any]:
+        meta = batch.batch_meta(self._store, batch_id)
+        if meta["host"] != config.host_name():
             raise ResourceUnavailableError(
-                f"batch {batch_id} is open on {host}, not on this host",
-                hint=f"add to it and close it on {host}",
+                f"batch {batch_id} is open on {meta['host']}, not on this host",
+                hint=f"add to it and close it on {meta['host']}",
                 retryable=False,
             )
+        return meta
 
     def _stop_from_afar(self, task_id: TaskId, state: State) -> None:
         final = attrs.evolve(state, status=TaskStatus.CANCELLED, ended_at=time.time())

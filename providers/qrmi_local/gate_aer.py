@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 import numpy as np
@@ -20,6 +20,8 @@ from qrmi_local.gate_circuits import Prepared
 __all__ = ["Experiment", "simulate"]
 
 _MOST = 512  # experiments of one call to Aer: bounds the memory that results take
+_SMALL = 14  # with fewer qubits Aer's threads cost more than they bring, much more on a busy host
+_FEW_SHOTS = 2000  # of circuits that Aer must run anew for each shot
 _FEW = 4  # with fewer values than that, binding in Python is quicker than in Aer
 
 
@@ -116,10 +118,19 @@ def _run(batch: _Batch, options: dict[str, Any]) -> list[Any]:
         ]
     else:
         circuits = [circuit for _, experiment in batch for circuit in _bound(experiment)]
+    if _is_small(batch, options):
+        options["max_parallel_threads"] = 1
     result = _simulator().run(circuits, **options).result()
     if not result.success:
-        _refuse(result, circuits)
+        _refuse(result, max(experiment.prepared.width for _, experiment in batch))
     return [run.data for run in result.results]
+
+
+def _is_small(batch: _Batch, options: dict[str, Any]) -> bool:
+    circuits = [experiment.prepared for _, experiment in batch]
+    repeats = "noise_model" in options or any(circuit.repeats for circuit in circuits)
+    few = options["shots"] <= _FEW_SHOTS or not repeats
+    return few and all(circuit.width < _SMALL for circuit in circuits)
 
 
 @cache
@@ -147,10 +158,9 @@ def _bound(experiment: Experiment) -> list[QuantumCircuit]:
     ]
 
 
-def _refuse(result: Any, circuits: Sequence[QuantumCircuit]) -> None:
+def _refuse(result: Any, width: int) -> NoReturn:
     failed = [run for run in result.results if not run.success]
     reasons = {str(run.status).removeprefix("ERROR: ").strip() for run in failed}
     reason = "; ".join(sorted(reasons)) or str(result.status)
-    width = max(circuit.num_qubits for circuit in circuits)
     hint = "use fewer qubits, or gates of the Clifford group only" if "memory" in reason else ""
     raise InvalidInputError(f"a circuit of {width} qubits cannot be simulated: {reason}", hint=hint)

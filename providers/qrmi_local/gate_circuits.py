@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 from qiskit import QuantumCircuit
-from qiskit.circuit import ControlFlowOp, Gate, Instruction
+from qiskit.circuit import Gate, Instruction
 from qiskit.circuit.controlflow import get_control_flow_name_mapping
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.transpiler import Target, generate_preset_pass_manager
@@ -25,6 +25,8 @@ _SIMULATED = frozenset(AerSimulator().configuration().basis_gates) | {
 }
 _STANDARD = get_standard_gate_name_mapping()
 _CONTROL_FLOW = get_control_flow_name_mapping()
+_PASSIVE = ("barrier", "delay")
+_RENEWS = ("reset", "initialize")
 _READ = 32
 _PREPARED = 64
 
@@ -42,12 +44,16 @@ class Prepared:
         control_flow: it branches or loops.
         collapses: what it does to the state is random: it measures, or resets a qubit that was
             in use.
+        repeats: Aer must run it anew for each shot, since it goes on after a measurement or reset.
+        width: how many qubits it acts on.
     """
 
     source: QuantumCircuit
     circuit: QuantumCircuit
     control_flow: bool
     collapses: bool
+    repeats: bool
+    width: int
 
 
 _read: OrderedDict[str, QuantumCircuit] = OrderedDict()
@@ -102,6 +108,8 @@ def _prepare(circuit: QuantumCircuit) -> Prepared:
         circuit=ready,
         control_flow=ready.has_control_flow_op(),
         collapses=_collapses(ready),
+        repeats=_repeats(ready),
+        width=len({q for item in ready.data if item.name != "barrier" for q in item.qubits}),
     )
 
 
@@ -153,18 +161,32 @@ def _translate(circuit: QuantumCircuit) -> QuantumCircuit:
         return passes.run(circuit)
     except Exception as error:
         names = sorted({name for name, *_ in _walk(circuit, ())} - _SIMULATED)
-        raise InvalidInputError(
-            f"the simulator cannot run {', '.join(names)}: {error}"
-        ) from error
+        raise InvalidInputError(f"the simulator cannot run {', '.join(names)}: {error}") from error
 
 
 def _collapses(circuit: QuantumCircuit) -> bool:
     touched: set[Any] = set()
     for item in circuit.data:
-        if item.name == "measure" or isinstance(item.operation, ControlFlowOp):
+        if item.name == "measure" or item.is_control_flow():
             return True
-        if item.name in ("reset", "initialize") and touched.intersection(item.qubits):
+        if item.name in _RENEWS and touched.intersection(item.qubits):
             return True
-        if item.name not in ("barrier", "delay", "reset"):
+        if item.name not in (*_PASSIVE, "reset"):
             touched.update(item.qubits)
+    return False
+
+
+def _repeats(circuit: QuantumCircuit) -> bool:
+    touched: set[Any] = set()
+    measured: set[Any] = set()
+    for item in circuit.data:
+        if item.is_control_flow():
+            return True
+        if item.name in _PASSIVE:
+            continue
+        if measured.intersection(item.qubits):
+            return True
+        if item.name in _RENEWS and touched.intersection(item.qubits):
+            return True
+        (measured if item.name == "measure" else touched).update(item.qubits)
     return False

@@ -11,6 +11,7 @@ from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResu
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qrmi.codecs import bits
+from qrmi.errors import InvalidInputError
 from qrmi_local.gate_aer import Experiment, simulate
 from qrmi_local.gate_circuits import Prepared, prepare
 from qrmi_local.gate_device import GateDevice
@@ -83,7 +84,11 @@ def _pub_result(pub: SamplerPub, packed: NDArray[np.uint8]) -> SamplerPubResult:
         array = bits.take(packed, [index[bit] for bit in register])
         array = array.reshape(*pub.shape, *array.shape[1:])
         fields[register.name] = BitArray(array, register.size)
-    return SamplerPubResult(
-        DataBin(**fields, shape=pub.shape),
-        {"shots": pub.shots, "circuit_metadata": circuit.metadata},
-    )
+    try:
+        data = DataBin(**fields, shape=pub.shape)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"Qiskit's results cannot hold the registers {', '.join(fields)}: {error}",
+            hint="give the registers other names",
+        ) from error
+    return SamplerPubResult(data, {"shots": pub.shots, "circuit_metadata": circuit.metadata})

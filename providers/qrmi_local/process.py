@@ -18,7 +18,13 @@ from qrmi import config
 
 __all__ = ["Executor", "Runner", "how_it_ended"]
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_LEAVE_SECONDS = 5.0
+_THREAD_VARIABLES = (
+    "MKL_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -85,14 +91,22 @@ class Executor:
 
     def kill(self) -> None:
         """End it at once, whatever it does."""
-        self._killed = True
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        if not self._killed:
+            self._killed = True
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
 
     async def end(self) -> tuple[int, bytes]:
-        """Make sure that it is gone; its exit code and what it left in the spool."""
-        self.kill()
-        code = await self._process.wait()
+        """Wait until it is gone; its exit code and what it left in the spool.
+
+        One that closed its pipes is about to leave. It is not killed at once: `Popen.kill` would
+        take its exit code away from asyncio.
+        """
+        try:
+            code = await asyncio.wait_for(self._process.wait(), _LEAVE_SECONDS)
+        except TimeoutError:
+            self.kill()
+            code = await self._process.wait()
         with self._spool:
             self._spool.seek(0)
             return code, self._spool.read()

@@ -65,7 +65,7 @@ class Queues:
             return None
         entry = Entry(
             id=task_id,
-            slot=meta["slot"],
+            slot="" if "open" in meta else meta["slot"],
             runner=Runner(**meta["runner"]),
             queued_at=meta["queued_at"],
             status=state.status,
@@ -74,7 +74,11 @@ class Queues:
             batch=meta.get("batch"),
         )
         self._entries[task_id] = entry
-        self._enqueue(entry, meta)
+        try:
+            self._enqueue(entry, meta)
+        except BaseException:
+            del self._entries[task_id]
+            raise
         return entry
 
     def cancel(self, entry: Entry) -> None:
@@ -114,6 +118,8 @@ class Queues:
 
     async def leave(self) -> None:
         """End all executors; the tasks that they run are queued for another supervisor."""
+        for slot in self._slots.values():
+            slot.give_back()
         for worker in self._workers:
             worker.cancel()
         for slot in self._slots.values():

@@ -124,12 +124,16 @@ class Slot:
                 _log.exception("task %s", entry.id)
                 self._finish(entry, TaskStatus.FAILED, f"{type(error).__name__}: {error}")
 
-    async def leave(self) -> None:
-        """End the executor; the task that it runs goes back to the queue as if never begun."""
+    def give_back(self) -> None:
+        """Note of the task that runs that it is queued, as if never begun."""
         if self.running is not None and not self.running.ended.is_set():
             self.running.attempts -= 1
             self.running.note(self._store, TaskStatus.QUEUED)
+
+    async def leave(self) -> None:
+        """End the executor."""
         if self._process is not None:
+            self._process.kill()
             await self._process.end()
 
     async def _run(self, entry: Entry) -> None:
@@ -174,6 +178,7 @@ class Slot:
         if self._process is not None and self._process.alive and self._process.runner == runner:
             return self._process
         if self._process is not None:
+            self._process.kill()
             await self._process.end()
         self._process = await Executor.start(runner, self._store.root)
         return self._process

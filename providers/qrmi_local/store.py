@@ -241,7 +241,11 @@ class Store:
         return [task_id for task_id in self.ids() if len(task_id) == _UUID_LENGTH]
 
     def jobs(self, batch_id: str) -> Iterator[TaskId]:
-        """Ids of a batch's jobs, in the order in which they were added."""
+        """Ids of a batch's jobs, in the order in which they were added; a job has none."""
+        if len(batch_id) != _UUID_LENGTH:
+            return
+        if len(batch_id) != _UUID_LENGTH:  # a job, or no id at all
+            return
         number = 0
         while self.exists(job := f"{batch_id}-{number}"):
             yield TaskId(job)

@@ -1,0 +1,79 @@
+"""The noise of an imitated device, from the figures in its `Target`.
+
+A gate's error is the relaxation of its qubits (T1, T2) during its duration, followed by as much
+depolarisation as it takes to reach the gate's average error. A measurement flips its outcome with
+the probability that the target gives as its error.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+
+import numpy as np
+from qiskit import QuantumCircuit
+from qiskit.circuit import Delay
+from qiskit.transpiler import PassManager, Target
+from qiskit_aer.noise import NoiseModel, ReadoutError, RelaxationNoisePass
+from qiskit_aer.noise.device import basic_device_gate_errors
+
+from qrmi_local.gate_circuits import Use
+
+__all__ = ["has_noise", "noise_model", "relax_delays"]
+
+
+def has_noise(target: Target) -> bool:
+    """Whether the target gives any figure that makes results noisy."""
+    relaxes = any(
+        qubit is not None and (qubit.t1 or qubit.t2) for qubit in target.qubit_properties or ()
+    )
+    return any(
+        entry is not None and (entry.error or (relaxes and entry.duration))
+        for name in target.operation_names
+        for entry in (target[name] or {}).values()
+    )
+
+
+def noise_model(target: Target, uses: Iterable[Use]) -> NoiseModel:
+    """The noise of the given instructions on the given qubits."""
+    model = NoiseModel(basis_gates=list(target.operation_names))
+    gates = Target(
+        num_qubits=target.num_qubits, dt=target.dt, qubit_properties=target.qubit_properties
+    )
+    places: dict[str, dict[tuple[int, ...], object]] = {}
+    for name, qubits in sorted(uses):
+        if name not in target.operation_names:
+            continue
+        entry = (target[name] or {}).get(qubits)
+        if entry is None:
+            continue
+        if name == "measure":
+            _add_readout(model, qubits, entry.error)
+        else:
+            places.setdefault(name, {})[qubits] = entry
+    for name, entries in places.items():
+        gates.add_instruction(target.operation_from_name(name), entries, name=name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        errors = basic_device_gate_errors(
+            target=gates, thermal_relaxation=bool(target.qubit_properties)
+        )
+    for name, qubits, error in errors:
+        model.add_quantum_error(error, name, qubits, warnings=False)
+    return model
+
+
+def relax_delays(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:
+    """Put the relaxation of idle qubits behind each delay of a circuit."""
+    qubits = [qubit for qubit in target.qubit_properties or () if qubit is not None]
+    if len(qubits) < circuit.num_qubits:
+        return circuit
+    t1s = [qubit.t1 or np.inf for qubit in qubits]
+    t2s = [min(qubit.t2 or np.inf, 2 * t1) for qubit, t1 in zip(qubits, t1s, strict=True)]
+    relax = RelaxationNoisePass(t1s=t1s, t2s=t2s, dt=target.dt, op_types=Delay, target=target)
+    return PassManager([relax]).run(circuit)
+
+
+def _add_readout(model: NoiseModel, qubits: tuple[int, ...], error: float | None) -> None:
+    if error:
+        model.add_readout_error(ReadoutError([[1 - error, error], [error, 1 - error]]), qubits)
