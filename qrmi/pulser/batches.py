@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from qrmi.codecs.analog import decode_sequence, encode_single
 from qrmi.errors import (
     InvalidInputError,
     QrmiError,
@@ -63,7 +64,7 @@ class _Tasks:
         if keep_open:
             raise self._no_open_batches()
         started: list[str] = []
-        for single in map(_simplest, _singles(payload)):
+        for single in [_simplest(single) for single in _singles(payload)]:
             try:
                 started.append(self._resource.task_start(single, context=context))
             except QrmiError as error:
@@ -178,8 +179,6 @@ def _singles(payload: PulserBatch) -> list[PulserBatch]:
 
 def _simplest(payload: PulserBatch) -> PulserBatch | PasqalCloud:
     """The form that every service knows, where it says all that there is to say."""
-    from qrmi.codecs.analog import decode_sequence, encode_single
-
     (job,) = payload.jobs
     if payload.configuration is not None or payload.device_type is not None or job.runs is None:
         return payload
