@@ -29,14 +29,13 @@ from qrmi.tasks import (
     TaskResult,
     TaskStatus,
 )
-from qrmi.waiting import Deadline, SystemClock, wait_for_end
+from qrmi.waiting import Deadline, SystemClock, stop_and_clean_up, wait_for_end
 
 __all__ = ["QuantumResource"]
 
 _P = TypeVar("_P", bound=Payload)
 
 _log = logging.getLogger(__name__)
-_STOP_SECONDS = 60.0
 _clock = SystemClock()
 
 
@@ -314,11 +313,13 @@ class QuantumResource:
         return self._driver.task_logs(_checked_id(task_id))
 
     def task_stop(self, task_id: str) -> None:
-        """Stop the task, or clean up after it; a task that has ended keeps its result."""
-        checked = _checked_id(task_id)
-        deadline = Deadline.after(_STOP_SECONDS, _clock)
-        while not self._driver.task_stop(checked) and not deadline.passed:
-            _clock.sleep(deadline.shorten(self.capabilities.min_poll_seconds))
+        """Stop the task, or clean up after it; a task that has ended keeps its result.
+
+        Raises:
+            WaitTimeoutError: the resource is still at it after a minute; ask again.
+            TaskNotFoundError: there is no such task on this resource.
+        """
+        stop_and_clean_up(self._driver, _checked_id(task_id), Deadline.after(60.0, _clock))
         _log.info("task %s: asked %s to stop it or clean up", task_id, self.resource_id())
 
     def task_context(self, task_id: str) -> dict[str, Any]:

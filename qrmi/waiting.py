@@ -12,7 +12,7 @@ from qrmi.driver import Driver
 from qrmi.errors import WaitTimeoutError
 from qrmi.tasks import TaskId, TaskStatus
 
-__all__ = ["Clock", "Deadline", "SystemClock", "next_interval", "wait_for_end"]
+__all__ = ["Clock", "Deadline", "SystemClock", "next_interval", "stop_and_clean_up", "wait_for_end"]
 
 _WASTED_FRACTION = 0.05  # a pause is this share of the time waited so far: at most 5 % is wasted
 _LONGEST_PAUSE_SECONDS = 1.0
@@ -108,6 +108,24 @@ def wait_for_end(
             waited = deadline.clock.monotonic() - begun
             pause = next_interval(waited, driver.CAPABILITIES.min_poll_seconds)
             deadline.clock.sleep(deadline.shorten(pause))
+
+
+def stop_and_clean_up(driver: Driver, task_id: TaskId, deadline: Deadline) -> None:
+    """Repeat the driver's step until it says that no more is to come.
+
+    Raises:
+        WaitTimeoutError: the deadline passed first.
+    """
+    begun = deadline.clock.monotonic()
+    while not driver.task_stop(task_id):
+        if deadline.passed:
+            raise WaitTimeoutError(
+                f"task {task_id} is still being stopped", hint="ask again", task_id=task_id
+            )
+        pause = next_interval(
+            deadline.clock.monotonic() - begun, driver.CAPABILITIES.min_poll_seconds
+        )
+        deadline.clock.sleep(deadline.shorten(pause))
 
 
 def _look(driver: Driver, task_id: TaskId, deadline: Deadline, *, responsive: bool) -> TaskStatus:

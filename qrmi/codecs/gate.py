@@ -275,6 +275,8 @@ def _bindings(source: Any, circuit: QuantumCircuit, values: Any) -> BindingsArra
     """The values of a circuit's parameters, from any of the forms that the payload may have."""
     names = circuits.parameter_names(source, circuit)
     array = np.zeros(0) if values is None else np.asarray(tagged.from_tagged(values), dtype=float)
+    if not np.isfinite(array).all():
+        raise InvalidInputError("the values of parameters must be finite numbers")
     if array.ndim == 0 or (len(names) == 1 and array.shape[-1] != 1):
         array = array[..., np.newaxis]
     if array.shape[-1] != len(names):

@@ -5,8 +5,8 @@ IBM's to the byte (qiskit-ibm-runtime 0.51, with the same QPY version). A circui
 zlib of QPY, an array base64 of zlib of an ``.npy`` file. Objects with a tag that is not known here
 (IBM's execution spans, for one) stay dictionaries with their tag.
 
-An array is decoded piece by piece into its final memory, and the text it came from is dropped as
-soon as it is no longer needed, so that a big result never exists more than about twice.
+The text of an array is dropped as soon as it is no longer needed, so that a big result never exists
+more than about twice.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from qiskit.primitives import (
     SamplerPubResult,
 )
 
+from qrmi.codecs import npy
 from qrmi.errors import InvalidInputError, QrmiError
 
 __all__ = [
@@ -48,8 +49,6 @@ QPY_DEFAULT = 15
 
 QPY_VERSIONS = range(13, 18)
 """The QPY versions that the IBM services take (ibm-quantum-schemas 0.13)."""
-
-_CHUNK = 1 << 14
 
 
 def to_tagged(
@@ -101,11 +100,12 @@ def encode_circuit(circuit: QuantumCircuit, *, qpy_version: int = QPY_DEFAULT) -
 
     Raises:
         InvalidInputError: the QPY version is not one of `QPY_VERSIONS`, or QPY cannot hold the
-            circuit.
+            circuit: a delay in other units than dt, say, whose unit these versions leave out.
     """
     if qpy_version not in QPY_VERSIONS:
         known = f"{QPY_VERSIONS[0]} to {QPY_VERSIONS[-1]}"
         raise InvalidInputError(f"QPY version {qpy_version} is not one of {known}")
+    _check_delays(circuit)
     buffer = io.BytesIO()
     try:
         qpy.dump(circuit, buffer, metadata_serializer=_MetadataEncoder, version=qpy_version)
@@ -115,7 +115,20 @@ def encode_circuit(circuit: QuantumCircuit, *, qpy_version: int = QPY_DEFAULT) -
         raise InvalidInputError(
             f"circuit {circuit.name!r} cannot be written as QPY {qpy_version}: {error}"
         ) from error
-    return _deflate(buffer.getbuffer())
+    return npy.deflate(buffer.getbuffer())
+
+
+def _check_delays(circuit: QuantumCircuit) -> None:
+    for item in circuit.data:
+        if item.is_control_flow():
+            for block in item.operation.blocks:
+                _check_delays(block)
+        elif item.name == "delay" and getattr(item.operation, "unit", "dt") != "dt":
+            raise InvalidInputError(
+                f"circuit {circuit.name!r} has a delay in {item.operation.unit}, "
+                "which QPY cannot hold",
+                hint="give delays in dt, as a pass manager for a backend with a dt does",
+            )
 
 
 def decode_circuit(value: str) -> QuantumCircuit:
@@ -153,10 +166,6 @@ def _check_qpy(data: bytes) -> None:
         )
 
 
-def _deflate(data: Any, level: int = zlib.Z_DEFAULT_COMPRESSION) -> str:
-    return binascii.b2a_base64(zlib.compress(data, level), newline=False).decode("ascii")
-
-
 class _Writer:
     """Writes tagged values with one set of options."""
 
@@ -181,9 +190,7 @@ class _Writer:
     def _array(self, value: NDArray[Any]) -> Any:
         if value.dtype == object:
             return self.write(value.tolist())
-        buffer = io.BytesIO()
-        np.save(buffer, value, allow_pickle=False)
-        return _deflate(buffer.getbuffer(), self._compression)
+        return npy.write(value, compression=self._compression)
 
     def _circuit(self, value: QuantumCircuit) -> str:
         return encode_circuit(value, qpy_version=self._qpy_version)
@@ -242,38 +249,12 @@ class _MetadataDecoder(json.JSONDecoder):
         super().__init__(object_hook=_untag)
 
 
-class _Inflated(io.RawIOBase):
-    """The decompressed bytes of a zlib text, produced as they are read."""
-
-    def __init__(self, compressed: bytes) -> None:
-        self._source = memoryview(compressed)
-        self._inflate = zlib.decompressobj()
-        self._pending = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        view = memoryview(buffer).cast("B")
-        data = b""
-        while not data and (self._pending or self._source):
-            if not self._pending:
-                self._pending = self._source[:_CHUNK].tobytes()
-                self._source = self._source[_CHUNK:]
-            data = self._inflate.decompress(self._pending, len(view))
-            self._pending = self._inflate.unconsumed_tail
-        view[: len(data)] = data
-        return len(data)
-
-
 def _read_array(value: Any) -> NDArray[Any]:
     if isinstance(value, int | float | list):
         return np.array(value)
     compressed = binascii.a2b_base64(value)
     del value  # the text can be as big as the array
-    source = _Inflated(compressed)
-    array: NDArray[Any] = np.lib.format.read_array(source, allow_pickle=False)
-    return array
+    return npy.read(compressed)
 
 
 def _read_data_bin(value: dict[str, Any]) -> DataBin:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -25,29 +24,15 @@ from qiskit.circuit.controlflow import get_control_flow_name_mapping
 from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit.transpiler import InstructionProperties, QubitProperties, Target
 
+from qrmi.codecs.target_form import NON_UNITARY, RZZ_BOUNDS, TIMING, UNITS
+from qrmi.codecs.target_writer import write_target
 from qrmi.errors import InvalidInputError, Owner, QrmiError, UnsupportedPayloadError
 
 __all__ = ["from_configuration", "read_target", "write_target"]
 
 _log = logging.getLogger(__name__)
 
-_NON_UNITARY = ("measure", "reset", "delay")
-_UNITS = {
-    "": 1.0,
-    "s": 1.0,
-    "ms": 1e-3,
-    "us": 1e-6,
-    "µs": 1e-6,
-    "μs": 1e-6,
-    "ns": 1e-9,
-    "ps": 1e-12,
-    "Hz": 1.0,
-    "kHz": 1e3,
-    "MHz": 1e6,
-    "GHz": 1e9,
-}
-_TIMING = ("granularity", "min_length", "pulse_alignment", "acquire_alignment")
-_RZZ_BOUNDS = [[0.0, math.pi / 2]]
+_KNOWN = frozenset({"T1", "T2", "frequency"})
 
 _Qargs = dict[tuple[int, ...], InstructionProperties | None] | None
 
@@ -94,49 +79,6 @@ def from_configuration(
         ) from error
 
 
-def write_target(target: Target, name: str) -> dict[str, Any]:
-    """Describe a `Target` as configuration and properties.
-
-    `from_configuration` of it has the same instruction names, qubits, errors, durations and qubit
-    properties. Gates that are not Qiskit's standard ones keep name and width only.
-
-    Args:
-        target: a target with a number of qubits.
-        name: the backend's name.
-
-    Returns:
-        ``{"configuration": ..., "properties": ...}``, ready for JSON.
-
-    Raises:
-        InvalidInputError: the target does not say how many qubits it has.
-    """
-    if not target.num_qubits:
-        raise InvalidInputError("the target does not say how many qubits it has")
-    gates = [_write_gate(target, operation) for operation in target.operation_names]
-    fixed = [gate for gate in gates if gate["name"] not in get_control_flow_name_mapping()]
-    configuration = {
-        "backend_name": name,
-        "backend_version": "1.0.0",
-        "online_date": "2026-01-01T00:00:00Z",
-        "n_qubits": target.num_qubits,
-        "basis_gates": [gate["name"] for gate in fixed if gate["name"] not in _NON_UNITARY],
-        "gates": fixed,
-        "coupling_map": _coupling(target),
-        "supported_instructions": sorted(target.operation_names),
-        "angle_bounds": {"rzz": _RZZ_BOUNDS} if _bounded(target) else {},
-        "timing_constraints": {key: getattr(target, key) for key in _TIMING},
-        "local": True,
-        "simulator": False,
-        "conditional": False,
-        "open_pulse": False,
-        "memory": True,
-        "max_shots": 1_000_000,
-    }
-    if target.dt is not None:
-        configuration["dt"] = target.dt * 1e9
-    return {"configuration": configuration, "properties": _write_properties(target, name)}
-
-
 def _offer(data: Any) -> str:
     devices = data.get("devices") if isinstance(data, dict) else data
     names = [
@@ -167,10 +109,10 @@ class _Reader:
 
     def target(self) -> Target:
         timing = self._configuration.get("timing_constraints") or {}
-        options: dict[str, Any] = {key: timing[key] for key in _TIMING if key in timing}
+        options: dict[str, Any] = {key: timing[key] for key in TIMING if key in timing}
         if self._configuration.get("dt") is not None:
             options["dt"] = self._configuration["dt"] * 1e-9
-        if self._qubits:
+        if any(_KNOWN.intersection(values) for values in self._qubits):
             options["qubit_properties"] = [
                 QubitProperties(
                     t1=values.get("T1"), t2=values.get("T2"), frequency=values.get("frequency")
@@ -192,7 +134,7 @@ class _Reader:
         target.add_instruction(instruction, self._qargs(name), name=name, **options)
 
     def _bounds(self, name: str) -> list[tuple[float, float]] | None:
-        default = {} if self._configuration.get("simulator") else {"rzz": _RZZ_BOUNDS}
+        default = {} if self._configuration.get("simulator") else {"rzz": RZZ_BOUNDS}
         bounds = self._configuration.get("angle_bounds", default).get(name)
         return [tuple(pair) for pair in bounds] if bounds else None
 
@@ -200,9 +142,9 @@ class _Reader:
         """All instructions by name; control flow as classes."""
         standard = get_standard_gate_name_mapping()
         control_flow = get_control_flow_name_mapping()
-        supported = self._configuration.get("supported_instructions", _NON_UNITARY)
+        supported = self._configuration.get("supported_instructions", NON_UNITARY)
         names = [*self._configuration.get("basis_gates", ())]
-        names += [name for name in supported if name in _NON_UNITARY or name in control_flow]
+        names += [name for name in supported if name in NON_UNITARY or name in control_flow]
         found: dict[str, Instruction | type[ControlFlowOp]] = {}
         for name in dict.fromkeys(names):
             if name in control_flow:
@@ -231,7 +173,7 @@ class _Reader:
         """Where an instruction is allowed; ``None`` for everywhere."""
         places = self._gates.get(name, {}).get("coupling_map", ())
         qargs: _Qargs = {tuple(place): None for place in places} if places else None
-        if name == "measure" and self._calibrated:
+        if name == "measure" and self._calibrated and places is not None:
             return self._measure(qargs)
         for place, values in self._calibration.get(name, {}).items():
             qargs = {} if qargs is None else qargs
@@ -241,7 +183,7 @@ class _Reader:
                 qargs[place] = InstructionProperties(
                     error=values.get("gate_error"), duration=values.get("gate_length")
                 )
-        if qargs is None and name in _NON_UNITARY and places is not None and not self._ideal:
+        if qargs is None and name in NON_UNITARY and places is not None and not self._ideal:
             return {(qubit,): None for qubit in self._operational()}
         return qargs
 
@@ -266,102 +208,6 @@ def _values(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _unit(unit: str) -> float:
-    if unit not in _UNITS:
+    if unit not in UNITS:
         raise InvalidInputError(f"unknown unit {unit!r} in the properties", owner=Owner.VENDOR)
-    return _UNITS[unit]
-
-
-def _bounded(target: Target) -> bool:
-    has_bounds = getattr(target, "gate_has_angle_bounds", None)
-    return bool(has_bounds and "rzz" in target and has_bounds("rzz"))
-
-
-def _places(target: Target, name: str) -> list[tuple[int, ...]] | None:
-    qargs = target[name]
-    if qargs is None or None in qargs:
-        return None
-    return sorted(qargs)
-
-
-def _write_gate(target: Target, name: str) -> dict[str, Any]:
-    operation = target.operation_from_name(name)
-    if isinstance(operation, type):  # control flow, of any width
-        return {"name": name}
-    places = _places(target, name)
-    return {
-        "name": name,
-        "num_qubits": operation.num_qubits,
-        "parameters": [str(parameter) for parameter in operation.params],
-        "qasm_def": "",
-        "coupling_map": None if places is None else [list(place) for place in places],
-    }
-
-
-def _coupling(target: Target) -> list[list[int]] | None:
-    """The pairs that some two-qubit gate acts on; ``None`` when every pair will do."""
-    pairs: set[tuple[int, ...]] = set()
-    for name in target.operation_names:
-        operation = target.operation_from_name(name)
-        if isinstance(operation, type) or operation.num_qubits != 2:
-            continue
-        places = _places(target, name)
-        if places is None:
-            return None
-        pairs.update(places)
-    return [list(pair) for pair in sorted(pairs)]
-
-
-def _write_properties(target: Target, name: str) -> dict[str, Any] | None:
-    qubits = [_write_qubit(target, index) for index in range(target.num_qubits)]
-    gates = [
-        {
-            "gate": operation,
-            "name": operation + "_".join(map(str, place)),
-            "qubits": list(place),
-            "parameters": entries,
-        }
-        for operation in target.operation_names
-        if operation != "measure"
-        for place in _places(target, operation) or ()
-        if (entries := _write_instruction(target[operation][place], "gate_error", "gate_length"))
-    ]
-    if not gates and not any(qubits):
-        return None
-    return {
-        "backend_name": name,
-        "backend_version": "1.0.0",
-        "last_update_date": _DATE,
-        "qubits": qubits,
-        "gates": gates,
-        "general": [],
-    }
-
-
-_DATE = "2026-01-01T00:00:00Z"
-
-
-def _entry(name: str, value: float | None, unit: str) -> list[dict[str, Any]]:
-    if value is None:
-        return []
-    return [{"name": name, "value": value / _UNITS[unit], "unit": unit, "date": _DATE}]
-
-
-def _write_instruction(
-    properties: InstructionProperties | None, error: str, duration: str
-) -> list[dict[str, Any]]:
-    if properties is None:
-        return []
-    return _entry(error, properties.error, "") + _entry(duration, properties.duration, "ns")
-
-
-def _write_qubit(target: Target, index: int) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = []
-    known = target.qubit_properties
-    if known and index < len(known) and known[index] is not None:
-        qubit = known[index]
-        entries += _entry("T1", qubit.t1, "us") + _entry("T2", qubit.t2, "us")
-        entries += _entry("frequency", qubit.frequency, "GHz")
-    if "measure" in target.operation_names and _places(target, "measure") is not None:
-        measure = target["measure"].get((index,))
-        entries += _write_instruction(measure, "readout_error", "readout_length")
-    return entries
+    return UNITS[unit]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import qrmi
-from qrmi import aio, discovery, journal, registry
+from qrmi import aio, discovery, journal, plugins, registry
 from qrmi.errors import (
     InvalidInputError,
     ResourceNotFoundError,
@@ -117,6 +117,16 @@ def test_filters_are_read_strictly() -> None:
             discovery.parse_filters(text)
     with pytest.raises(UnsupportedResourceTypeError):
         qrmi.ResourceProvider("local", {}).resources()
+
+
+def test_every_registered_plugin_loads_and_unknown_ones_are_named() -> None:
+    """Drivers and codecs come from entry points; an absent one lists or names what is missing."""
+    assert plugins.codec("qiskit-primitive").__name__ == "qrmi.codecs.gate"
+    assert plugins.codec("pulser-sequence").__name__ == "qrmi.codecs.analog"
+    for name in plugins.driver_types():
+        assert issubclass(plugins.driver_class(name), qrmi.Driver)
+    with pytest.raises(UnsupportedResourceTypeError, match="no-such"):
+        plugins.codec("no-such")
 
 
 def test_the_async_handle_has_the_same_verbs(private_state: Path) -> None:

@@ -23,7 +23,7 @@ from qrmi.errors import (
 )
 from qrmi.payloads import Payload
 from qrmi.testing import FakeClock, ScriptedDriver
-from qrmi.waiting import Deadline, next_interval, wait_for_end
+from qrmi.waiting import Deadline, next_interval, stop_and_clean_up, wait_for_end
 
 PAYLOAD = Payload.QiskitPrimitive("{}", "sampler")
 
@@ -210,6 +210,20 @@ def test_a_passed_deadline_leaves_the_task_alone() -> None:
         wait_for_end(driver, task, Deadline.after(10.0, clock))
     assert clock.monotonic() == pytest.approx(10.0)
     assert driver.task_status(task) is TaskStatus.RUNNING
+
+
+def test_stopping_repeats_the_drivers_step_until_it_is_done() -> None:
+    """A stop that takes several steps is carried through; one that never ends is said so."""
+    clock = FakeClock()
+
+    class Slow(ScriptedDriver):
+        def task_stop(self, task_id: TaskId) -> bool:
+            return clock.monotonic() > 3.0
+
+    stop_and_clean_up(Slow(), TaskId("t"), Deadline.after(60.0, clock))
+    assert 3.0 < clock.monotonic() < 3.5
+    with pytest.raises(WaitTimeoutError, match="still being stopped"):
+        stop_and_clean_up(Slow(), TaskId("t"), Deadline.after(-3.0, FakeClock()))
 
 
 def test_each_new_status_is_reported_once() -> None:
