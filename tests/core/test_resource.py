@@ -222,8 +222,10 @@ def test_stopping_repeats_the_drivers_step_until_it_is_done() -> None:
 
     stop_and_clean_up(Slow(), TaskId("t"), Deadline.after(60.0, clock))
     assert 3.0 < clock.monotonic() < 3.5
+    clock = FakeClock()
     with pytest.raises(WaitTimeoutError, match="still being stopped"):
-        stop_and_clean_up(Slow(), TaskId("t"), Deadline.after(-3.0, FakeClock()))
+        stop_and_clean_up(Slow(), TaskId("t"), Deadline.after(2.0, clock))
+    assert clock.monotonic() == pytest.approx(2.0)
 
 
 def test_each_new_status_is_reported_once() -> None:
