@@ -7,17 +7,16 @@ scalar each.
 
 from __future__ import annotations
 
-import math
-import operator
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 
+from qrmi.cudaq.arithmetic import FLOAT_ORDER, FUNCTIONS, ORDER
 from qrmi.errors import UnsupportedFunctionError
 
-__all__ = ["UNKNOWN", "Interpreter", "Pointer"]
+__all__ = ["UNKNOWN", "Interpreter", "Pointer", "known"]
 
 _MAX_STEPS = 20_000_000
 _DYNAMIC = -(2**31)
@@ -40,90 +39,6 @@ class Pointer:
 
     cells: list[Any]
     offset: int = 0
-
-
-def _truncated(quotient: float) -> Callable[[int, int], int]:
-    """Integer division of MLIR rounds towards zero."""
-
-    def divide(left: int, right: int) -> int:
-        magnitude = abs(left) // abs(right)
-        return magnitude if (left < 0) == (right < 0) else -magnitude
-
-    def remainder(left: int, right: int) -> int:
-        return left - right * divide(left, right)
-
-    return divide if quotient else remainder
-
-
-_ORDER: tuple[Callable[[Any, Any], bool], ...] = (
-    operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge,
-    operator.lt, operator.le, operator.gt, operator.ge,
-)  # fmt: skip
-_FLOAT_ORDER: tuple[Callable[[Any, Any], bool], ...] = (
-    lambda _a, _b: False, operator.eq, operator.gt, operator.ge, operator.lt, operator.le,
-    operator.ne, lambda _a, _b: True,
-)  # fmt: skip
-
-_BINARY: dict[str, Callable[..., Any]] = {
-    "arith.addi": operator.add,
-    "arith.subi": operator.sub,
-    "arith.muli": operator.mul,
-    "arith.divsi": _truncated(1),
-    "arith.divui": operator.floordiv,
-    "arith.remsi": _truncated(0),
-    "arith.remui": operator.mod,
-    "arith.floordivsi": operator.floordiv,
-    "arith.ceildivsi": lambda a, b: -(-a // b),
-    "arith.andi": operator.and_,
-    "arith.ori": operator.or_,
-    "arith.xori": operator.xor,
-    "arith.shli": operator.lshift,
-    "arith.shrsi": operator.rshift,
-    "arith.shrui": operator.rshift,
-    "arith.maxsi": max,
-    "arith.minsi": min,
-    "arith.addf": operator.add,
-    "arith.subf": operator.sub,
-    "arith.mulf": operator.mul,
-    "arith.divf": operator.truediv,
-    "arith.remf": math.fmod,
-    "arith.maximumf": max,
-    "arith.minimumf": min,
-    "arith.maxnumf": max,
-    "arith.minnumf": min,
-    "arith.negf": operator.neg,
-    "arith.extf": float,
-    "arith.truncf": float,
-    "arith.index_cast": int,
-    "arith.extsi": lambda value: -1 if value is True else int(value),
-    "arith.extui": int,
-    "arith.sitofp": float,
-    "arith.uitofp": float,
-    "arith.fptosi": int,
-    "arith.fptoui": int,
-    "arith.select": lambda test, yes, no: yes if test else no,
-    "math.powf": operator.pow,
-    "math.fpowi": operator.pow,
-    "math.ipowi": operator.pow,
-    "math.absf": abs,
-    "math.absi": abs,
-    "math.atan2": math.atan2,
-    "complex.create": complex,
-    "complex.re": lambda value: value.real,
-    "complex.im": lambda value: value.imag,
-    "complex.add": operator.add,
-    "complex.sub": operator.sub,
-    "complex.mul": operator.mul,
-    "complex.div": operator.truediv,
-    "complex.neg": operator.neg,
-}
-_BINARY |= {
-    f"math.{name}": getattr(math, name)
-    for name in (
-        "acos", "asin", "atan", "ceil", "cos", "cosh", "exp", "floor", "log", "log10", "log2",
-        "sin", "sinh", "sqrt", "tan", "tanh",
-    )
-}  # fmt: skip
 
 
 class Interpreter:
@@ -152,7 +67,7 @@ class Interpreter:
             "cc.reify_span": self._same,
             "cc.sequence_data": self._data,
             "cc.sequence_init": self._same,
-            "cc.sequence_size": self._size,
+            "cc.sequence_size": self._length,
             "cc.store": self._store,
             "cc.string_literal": self._string,
             "cc.undef": self._unknown,
@@ -185,8 +100,8 @@ class Interpreter:
         handler = self.handlers.get(name)
         if handler is not None:
             handler(operation)
-        elif name in _BINARY:
-            self._arithmetic(operation, _BINARY[name])
+        elif name in FUNCTIONS:
+            self._arithmetic(operation, FUNCTIONS[name])
         elif name in ("cf.br", "cf.cond_br", "cf.switch"):
             return self._jump(operation)
         elif name not in ("func.return", "cc.return"):
@@ -215,20 +130,20 @@ class Interpreter:
         def compare(left: int, right: int) -> bool:
             if unsigned:
                 left, right = left & (2**64 - 1), right & (2**64 - 1)
-            return _ORDER[predicate](left, right)
+            return bool(ORDER[predicate](left, right))
 
         self._arithmetic(operation, compare)
 
     def _compare_floats(self, operation: Any) -> None:
-        predicate = operation.attributes["predicate"].value % 8
-        self._arithmetic(operation, _FLOAT_ORDER[predicate])
+        predicate = operation.attributes["predicate"].value
+        self._arithmetic(operation, FLOAT_ORDER[predicate])
 
     def _truncate(self, operation: Any) -> None:
         width = operation.results[0].type.width
         mask = (1 << width) - 1
 
         def truncate(value: int) -> int:
-            low = value & mask
+            low: int = value & mask
             return low - (mask + 1) if width > 1 and low >> (width - 1) else low
 
         self._arithmetic(operation, truncate)
@@ -248,7 +163,7 @@ class Interpreter:
         operands = self.operands(operation)
         count = operands[0] if operands else 1
         size = _cells(_plain_type(operation.attributes["elementType"]))
-        self._set(operation, Pointer([UNKNOWN] * (_known(count) * size)))
+        self._set(operation, Pointer([UNKNOWN] * (known(count) * size)))
 
     def _compute_pointer(self, operation: Any) -> None:
         base, *dynamic = self.operands(operation)
@@ -258,7 +173,7 @@ class Interpreter:
             return
         offset = base.offset
         for raw in operation.attributes["rawConstantIndices"]:
-            index = _known(dynamic.pop(0) if raw == _DYNAMIC else raw)
+            index = known(dynamic.pop(0) if raw == _DYNAMIC else raw)
             match = _ARRAY.fullmatch(kind)
             kind = match[1] if match else kind.removeprefix("!cc.array<").removesuffix(" x ?>")
             offset += index * _cells(kind)
@@ -286,7 +201,7 @@ class Interpreter:
         (value,) = self.operands(operation)
         self._set(operation, Pointer(_flat(value)) if isinstance(value, list) else value)
 
-    def _size(self, operation: Any) -> None:
+    def _length(self, operation: Any) -> None:
         (value,) = self.operands(operation)
         self._set(operation, len(value) if isinstance(value, (list, str)) else UNKNOWN)
 
@@ -337,7 +252,12 @@ class Interpreter:
         return block
 
 
-def _known(value: Any) -> int:
+def known(value: Any) -> int:
+    """An index or a size, which has to be known before the run.
+
+    Raises:
+        UnsupportedFunctionError: it is not.
+    """
     if value is UNKNOWN:
         raise UnsupportedFunctionError(
             "the kernel uses a measured value as an index or a size; that is not supported"

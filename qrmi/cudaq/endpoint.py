@@ -12,17 +12,17 @@ import contextlib
 import ctypes
 import functools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import cudaq
-from cudaq import cudaq_runtime
+import numpy as np
 
 from qrmi.errors import InvalidInputError, UnsupportedFunctionError
 
-__all__ = ["PLATFORM", "Endpoint", "Launch", "capturing", "compile_target", "quiet"]
+__all__ = ["PLATFORM", "Endpoint", "Launch", "capturing", "compile_target", "quiet", "with_states"]
 
 PLATFORM = threading.RLock()
 """Held while CUDA-Q compiles a kernel for us, or while its target changes."""
@@ -30,33 +30,32 @@ PLATFORM = threading.RLock()
 # Everything that depends on arguments becomes constant, calls are inlined, loops unrolled. Not the
 # pipeline of CUDA-Q's hardware targets, which adds ancillas and loses the adjoint of S and T under
 # two controls or more (0.16). `globalize-array-values` makes lists foldable.
-_PIPELINE = ",".join(
-    (
-        "func.func(unwind-lowering,canonicalize)",
-        "lambda-lifting",
-        "func.func(memtoreg{quantum=0},canonicalize)",
-        "apply-op-specialization",
-        "aggressive-inlining",
-        "func.func(constant-propagation,lift-array-alloc)",
-        "canonicalize",
-        "func.func(cc-loop-normalize,cc-loop-unroll)",
-        "canonicalize",
-        "func.func(constant-propagation)",
-        "globalize-array-values",
-        "canonicalize",
-        "func.func(memtoreg{quantum=0})",
-        "canonicalize",
-        "func.func(constant-propagation)",
-        "canonicalize",
-        "lower-to-cfg",
-        "canonicalize",
-        "func.func(state-prep)",
-        "unitary-synthesis",
-        "canonicalize",
-        "apply-op-specialization",
-        "aggressive-inlining",
-        "canonicalize",
-    )
+_STATE_PREPARATION = "func.func(state-prep)"
+_PIPELINE = (
+    "func.func(unwind-lowering,canonicalize)",
+    "lambda-lifting",
+    "func.func(memtoreg{quantum=0},canonicalize)",
+    "apply-op-specialization",
+    "aggressive-inlining",
+    "func.func(constant-propagation,lift-array-alloc)",
+    "canonicalize",
+    "func.func(cc-loop-normalize,cc-loop-unroll)",
+    "canonicalize",
+    "func.func(constant-propagation)",
+    "globalize-array-values",
+    "canonicalize",
+    "func.func(memtoreg{quantum=0})",
+    "canonicalize",
+    "func.func(constant-propagation)",
+    "canonicalize",
+    "lower-to-cfg",
+    "canonicalize",
+    _STATE_PREPARATION,
+    "unitary-synthesis",
+    "canonicalize",
+    "apply-op-specialization",
+    "aggressive-inlining",
+    "canonicalize",
 )
 
 
@@ -82,6 +81,7 @@ class _Capture(threading.local):
 
     depth = 0
     launch: Launch | None = None
+    states: tuple[Any, ...] = ()
 
 
 _capture = _Capture()
@@ -145,17 +145,39 @@ class Endpoint:
 
 
 def _convert(module: Any) -> Any:
-    from qrmi.cudaq import kernels
+    if not capturing():
+        raise unsupported_version("kernels come by a way that is not known here")
+    from qrmi.cudaq import quake
 
     try:
-        return kernels.convert(module.mlir_module)
+        return quake.convert(module.mlir_module, _capture.states)
     except (ArithmeticError, IndexError, KeyError, TypeError, ValueError) as error:
         raise InvalidInputError(f"the kernel cannot be made into a circuit: {error!r}") from error
 
 
+@contextlib.contextmanager
+def with_states(states: Sequence[Any]) -> Iterator[None]:
+    """Compile a kernel that has arguments of type ``cudaq.State``; inside `Endpoint.capture`.
+
+    CUDA-Q can prepare no state whose amplitudes are not in the program: we do.
+    """
+    from cudaq._experimental import set_compile_target
+
+    _capture.states = tuple(np.asarray(state).ravel().tolist() for state in states)
+    try:
+        set_compile_target(compile_target(state_preparation=False))
+        yield
+    finally:
+        _capture.states = ()
+        set_compile_target(compile_target())
+
+
 @functools.cache
-def compile_target() -> Any:
+def compile_target(*, state_preparation: bool = True) -> Any:
     """How CUDA-Q compiles for us.
+
+    Args:
+        state_preparation: whether states whose amplitudes are constants become gates.
 
     Raises:
         UnsupportedFunctionError: this version of CUDA-Q has no such thing.
@@ -167,7 +189,9 @@ def compile_target() -> Any:
     target = CompileTarget()
     try:
         target.fully_specialize = True
-        target.pipeline_config.override_pass_pipeline = _PIPELINE
+        target.pipeline_config.override_pass_pipeline = ",".join(
+            step for step in _PIPELINE if state_preparation or step != _STATE_PREPARATION
+        )
     except AttributeError as error:
         raise unsupported_version(str(error)) from error
     return target
@@ -214,7 +238,7 @@ class _LogLevel:
 @functools.cache
 def _log_level() -> _LogLevel | None:
     """Access to the level of CUDA-Q's native logger, where it can be had."""
-    path = Path(cudaq_runtime.__file__ or cudaq.__file__)
+    path = Path(cudaq.__file__)
     for folder in path.parents:
         library = folder / "lib" / "libcudaq-logger.so"
         if library.exists():

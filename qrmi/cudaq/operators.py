@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import attrs
+import cudaq
+from cudaq import spin
 from qiskit.quantum_info import Pauli, PauliList
 
 from qrmi.errors import InvalidInputError
 
-__all__ = ["Term", "grouped", "read_terms", "single_terms"]
+__all__ = ["Term", "grouped", "read_terms", "rebuild", "single_terms"]
+
+_FACTOR = re.compile(r"([XYZ])(\d+)")
 
 
 @attrs.frozen(kw_only=True)
@@ -27,18 +32,22 @@ class Term:
     coefficient: float
     paulis: tuple[tuple[int, str], ...]
 
-    def pauli(self, num_qubits: int) -> Pauli:
-        """The product as Qiskit's Pauli, qubit 0 rightmost.
+    def check(self, num_qubits: int) -> None:
+        """Make sure that it acts on the first ``num_qubits`` qubits only.
 
         Raises:
-            InvalidInputError: it acts on a qubit that the kernel does not have.
+            InvalidInputError: it does not.
         """
+        last = self.paulis[-1][0] if self.paulis else -1
+        if last >= num_qubits:
+            raise InvalidInputError(
+                f"the operator acts on qubit {last}, the kernel has qubits 0 to {num_qubits - 1}"
+            )
+
+    def pauli(self, num_qubits: int) -> Pauli:
+        """The product as Qiskit's Pauli on so many qubits, qubit 0 rightmost."""
         letters = ["I"] * num_qubits
         for qubit, letter in self.paulis:
-            if qubit >= num_qubits:
-                raise InvalidInputError(
-                    f"the operator acts on qubit {qubit}, the kernel has {num_qubits}"
-                )
             letters[qubit] = letter
         return Pauli("".join(reversed(letters)))
 
@@ -81,23 +90,31 @@ def single_terms(operators: Sequence[Any]) -> Any:
                 distinct[name] = _unit(term)
     if not distinct:
         raise InvalidInputError("the list of operators is empty")
-    first, *rest = distinct.values()
-    total = first + 0.0 * first
-    for term in rest:
-        total += term
+    total = cudaq.SpinOperator.empty()
+    for product in distinct.values():
+        total += product
     return total
 
 
 def _unit(term: Any) -> Any:
     """The product without its coefficient."""
-    from cudaq import spin
-
     product = spin.identity()
     for factor in term:
         letter = factor.as_pauli().name
         if letter != "I":
             product = product * getattr(spin, letter.lower())(factor.target)
     return product
+
+
+def rebuild(terms: Sequence[Sequence[Any]]) -> Any:
+    """The ``SpinOperator`` of ``[name, coefficient]`` pairs; what else an entry has is ignored."""
+    total = cudaq.SpinOperator.empty()
+    for name, coefficient, *_rest in terms:
+        product = spin.identity()
+        for letter, qubit in _FACTOR.findall(name):
+            product = product * getattr(spin, letter.lower())(int(qubit))
+        total += float(coefficient) * product
+    return total
 
 
 def grouped(terms: Sequence[Term], num_qubits: int) -> list[tuple[Pauli, list[Term]]]:

@@ -34,7 +34,7 @@ def register() -> None:
         _wrap(module, "sample", _sample)
         _wrap(module, "observe", _observe)
         runtime.register_set_target_callback(_on_target, TARGET)
-    except Exception as error:  # noqa: BLE001 (`import cudaq` must go on)
+    except Exception as error:  # `import cudaq` must go on
         warnings.warn(
             f"the CUDA-Q target {TARGET!r} of openqrmi is not available: {error!r}",
             RuntimeWarning,
@@ -74,7 +74,7 @@ def _on_target(target: Any) -> None:
 
 def _sample(original: Callable[..., Any], kernel: Any, *args: Any, **options: Any) -> Any:
     if _loaded():
-        importlib.import_module("qrmi.cudaq.launch").check_shots(options.get("shots_count"))
+        _check_shots(options.get("shots_count", 1))
     return original(kernel, *args, **options)
 
 
@@ -83,8 +83,13 @@ def _observe(
 ) -> Any:
     if not _loaded():
         return original(kernel, spin_operator, *args, **options)
-    launch = importlib.import_module("qrmi.cudaq.launch")
-    launch.check_shots(options.get("shots_count"))
+    if options.get("shots_count", -1) != -1:
+        _check_shots(options["shots_count"])
     if isinstance(spin_operator, list):
+        launch = importlib.import_module("qrmi.cudaq.launch")
         return launch.observe_list(original, kernel, spin_operator, *args, **options)
     return original(kernel, spin_operator, *args, **options)
+
+
+def _check_shots(shots: Any) -> None:
+    importlib.import_module("qrmi.cudaq.shots").check_wanted(shots)

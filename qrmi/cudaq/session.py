@@ -6,7 +6,7 @@ import functools
 import json
 from typing import TYPE_CHECKING, Any
 
-from qrmi.errors import MissingExtraError, UnsupportedPayloadError
+from qrmi.errors import IsaError, MissingExtraError, UnsupportedPayloadError
 from qrmi.payloads import PasqalCloud, QiskitPrimitive
 from qrmi.resource import QuantumResource
 
@@ -89,16 +89,30 @@ class Session:
             IsaError: it has too many qubits.
         """
         from qrmi.codecs import isa
-        from qrmi.errors import IsaError
 
         target = self.gate_target
         try:
             isa.check(circuit, target)
-        except IsaError:
+        except IsaError as error:
             if target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
-                raise
-            return self._passes.run(circuit)
+                raise IsaError(
+                    error.message,
+                    hint="use fewer qubits, or a larger resource",
+                    resource_id=self.resource.resource_id(),
+                ) from error
+            return self._compiled(circuit)
         return circuit
+
+    def _compiled(self, circuit: QuantumCircuit) -> QuantumCircuit:
+        from qiskit.transpiler import TranspilerError
+
+        try:
+            return self._passes.run(circuit)
+        except TranspilerError as error:
+            raise IsaError(
+                f"the kernel cannot be compiled for {self.resource.resource_id()}: {error.message}",
+                resource_id=self.resource.resource_id(),
+            ) from error
 
     @functools.cached_property
     def _passes(self) -> Any:

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import importlib
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,7 +28,7 @@ class _State:
 
     session: Session | None = None
     selecting: Session | None = None
-    on_host = False
+    host_thread: int | None = None
 
 
 _state = _State()
@@ -48,8 +49,12 @@ def import_cudaq() -> Any:
 
 
 def active() -> Session | None:
-    """The session that kernels run in now; ``None`` while another target is selected."""
-    return None if _state.on_host else _state.session
+    """The session that kernels run in now; ``None`` while another target is selected.
+
+    While one thread has `host_simulator`, the others still get the session, and wait for their
+    turn to compile: what they run is never simulated instead.
+    """
+    return None if _on_host() else _state.session
 
 
 def select(resource: QuantumResource | str | None = None, **unknown: Any) -> None:
@@ -83,7 +88,7 @@ def select(resource: QuantumResource | str | None = None, **unknown: Any) -> Non
 
 def selected(name: str) -> None:
     """CUDA-Q has switched to the target ``name``, whoever asked for it."""
-    if _state.on_host or _state.selecting is not None:
+    if _on_host() or _state.selecting is not None:
         return
     if name == TARGET:
         _install(Session(_handle(None)))
@@ -97,7 +102,7 @@ def host_simulator() -> Iterator[None]:
     endpoint = importlib.import_module("qrmi.cudaq.endpoint")
     with endpoint.PLATFORM:
         session = _state.session
-        _state.on_host = True
+        _state.host_thread = threading.get_ident()
         try:
             _native_set_target(_HOST)
             yield
@@ -107,7 +112,11 @@ def host_simulator() -> Iterator[None]:
                     _native_set_target(TARGET, resource=session.resource.resource_id())
                     _install(session)
             finally:
-                _state.on_host = False
+                _state.host_thread = None
+
+
+def _on_host() -> bool:
+    return _state.host_thread == threading.get_ident()
 
 
 def _handle(resource: QuantumResource | str | None) -> QuantumResource:
