@@ -1,0 +1,1 @@
+"""What the handle costs: measured, not tested. Run it with ``python -m benchmarks``."""

@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "openqrmi"
 author = "the openqrmi authors"
-copyright = "2026, the openqrmi authors"
+project_copyright = "2026, the openqrmi authors"
 release = _version("openqrmi")
 version = release
 
@@ -22,7 +22,8 @@ exclude_patterns = ["_build", "_ext", "examples"]
 
 html_theme = "furo"
 html_title = "openqrmi"
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["style.css"]
 html_show_sourcelink = False
 
 myst_enable_extensions = ["colon_fence", "deflist"]
@@ -33,7 +34,7 @@ add_module_names = False
 python_use_unqualified_type_names = True
 
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 autodoc_preserve_defaults = True
 autodoc_typehints = "signature"
 autodoc_inherit_docstrings = False
@@ -50,9 +51,9 @@ nitpick_ignore_regex = [
         r"(abc|argparse|asyncio|attrs?|collections|concurrent|datetime|enum|importlib|numbers|os"
         r"|pathlib|threading|types|typing|uuid)\b.*",
     ),
-    (r"py:.*", r"(cudaq|numpy|np|pulser|qiskit|qiskit_aer)\b.*"),
+    (r"py:.*", r"(cudaq|numpy|np|pulser|qiskit|qiskit_aer|transpiler)\b.*"),
     # What adapters inherit or take that is not part of their interface.
     (r"py:class", r"qrmi\.qiskit\.(options\._Options|jobs\.TaskJob)|records\..*|run\..*"),
     # Bare names that other packages' annotations use, and our type variables.
-    (r"py:class", r"(optional|Self|T|P|_P|Any|Path|ModuleType|Literal\[.*)"),
+    (r"py:class", r"(optional|Device|Self|T|P|_P|Any|Path|ModuleType|Literal\[.*)"),
 ]

@@ -40,6 +40,7 @@ class TaskBook:
         self._resource_id = resource_id
         self._type_name = type_name
         self._settings = settings
+        self._exported: dict[str, str] | None = None
         self._lock = threading.Lock()
         self._unended: set[str] = set()
 
@@ -47,8 +48,13 @@ class TaskBook:
         """The task that was started with this key, or ``None``.
 
         Raises:
-            InvalidInputError: the key was used for another payload or on another resource.
+            InvalidInputError: the key is empty, or was used for another payload or on another
+                resource.
         """
+        if not isinstance(key, str):
+            raise TypeError(f"a key is a text, not {type(key).__name__}")
+        if not key:
+            raise InvalidInputError("the key is empty", hint="leave it out to have one made up")
         record = journal.default().find(key)
         if record is None or record.reason:
             return None
@@ -61,17 +67,30 @@ class TaskBook:
         return record.id
 
     def intend(self, key: str, payload: Payload, context: Mapping[str, Any] | None) -> None:
-        """Record that a task is about to be sent. Raises `JournalError`; then nothing is sent."""
-        journal.default().append(
-            "intent",
-            key=key,
-            resource=self._resource_id,
-            type=self._type_name,
-            format=payload.FORMAT,
-            digest=digest(payload),
-            context=dict(context or {}),
-            settings=self._settings.export(),
-        )
+        """Record that a task is about to be sent; when that fails, nothing is.
+
+        Raises:
+            JournalError: the record cannot be written.
+            InvalidInputError: the context is not a mapping of JSON values.
+        """
+        try:
+            journal.default().append(
+                "intent",
+                key=key,
+                resource=self._resource_id,
+                type=self._type_name,
+                format=payload.FORMAT,
+                digest=digest(payload),
+                context=dict(context or {}),
+                settings=self._settings_as_text(),
+            )
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(f"the context cannot be journalled: {error}") from error
+
+    def _settings_as_text(self) -> dict[str, str]:
+        if self._exported is None:
+            self._exported = self._settings.export()
+        return self._exported
 
     def started(self, key: str, task_id: TaskId) -> None:
         """Record the id that the service gave."""

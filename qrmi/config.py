@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import socket
@@ -32,6 +33,7 @@ __all__ = [
 UNLIMITED_SECONDS = 4294967295
 """How schedulers spell "no time limit"."""
 
+_JOB_FAMILIES = ("QRMI", "SLURM")
 _SCHEDULER_JOB_VARIABLES = ("QRMI_JOB_ID", "SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "FLUX_JOB_ID")
 _GRID_ENGINE_VARIABLES = ("JOB_ID", "SGE_TASK_ID")
 _JOB_IDENTITY_VARIABLES = (
@@ -66,9 +68,14 @@ def state_dir() -> Path:
     ``$QRMI_STATE_DIR``, else ``$XDG_STATE_HOME/qrmi``, else ``~/.local/state/qrmi``.
     """
     if chosen := os.environ.get("QRMI_STATE_DIR"):
-        return Path(chosen).expanduser().absolute()
+        return _fixed(chosen) if chosen.startswith("/") else Path(chosen).expanduser().absolute()
     base = os.environ.get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local" / "state") / "qrmi"
+
+
+@functools.lru_cache(maxsize=4)
+def _fixed(path: str) -> Path:
+    return Path(path)  # made three times a task if it were not kept
 
 
 @attrs.frozen
@@ -118,9 +125,12 @@ class Config:
         """
         file = Path(path)
         try:
-            text = file.read_text(encoding="utf-8")
+            text = file.read_text(encoding="utf-8-sig")
         except OSError as error:
-            raise ConfigError(f"cannot read {file}: {error.strerror or error}") from error
+            raise ConfigError(
+                f"cannot read {file}: {error.strerror or error}",
+                hint="check the file's path and permissions",
+            ) from error
         except UnicodeDecodeError as error:
             raise ConfigError(f"{file} is not UTF-8 text") from error
         return attrs.evolve(Config.loads(text, origin=str(file)), path=file)
@@ -188,7 +198,9 @@ def config_path() -> Path | None:
     if chosen := os.environ.get("QRMI_CONFIG"):
         path = Path(chosen).expanduser()
         if not path.is_file():
-            raise ConfigError(f"QRMI_CONFIG names {path}, which is not a file")
+            raise ConfigError(
+                f"QRMI_CONFIG names {path}, which is not a file", hint="correct it, or unset it"
+            )
         return path
     base = os.environ.get("XDG_CONFIG_HOME")
     home = Path(base) if base else Path.home() / ".config"
@@ -222,7 +234,7 @@ def get_job_qpu_resources_and_types() -> tuple[list[str], list[str]]:
 
 
 def _job_list(suffix: str, delimiter: str) -> list[str]:
-    for family in ("QRMI", "SLURM"):
+    for family in _JOB_FAMILIES:
         text = os.environ.get(f"{family}_JOB_{suffix}")
         if text is not None:
             return [item.strip() for item in text.split(delimiter)] if text else []
@@ -239,18 +251,21 @@ def job_resources() -> list[ResourceDef]:
     Raises:
         ResourceUnavailableError: the site's plug-in reports, in ``QRMI_PLUGIN_ERROR``, why it
             gave none.
-        ConfigError: the variables contradict each other.
+        ConfigError: the variables contradict each other, or one of the two is absent.
     """
     if reason := os.environ.get("QRMI_PLUGIN_ERROR"):
         raise ResourceUnavailableError(
             f"the site could not give this job its QPU: {reason}",
             hint="ask the site, quoting the job's id",
         )
-    try:
-        names, types = get_job_qpu_resources_and_types()
-    except EnvVarNotSetError:
+    if not any(os.environ.get(f"{family}_JOB_QPU_RESOURCES") for family in _JOB_FAMILIES):
         return []
-    pairs = zip(names, types, strict=True)
+    names, types = get_job_qpu_resources_and_types()
+    pairs = [pair for pair in zip(names, types, strict=True) if any(pair)]  # after a last delimiter
+    if not all(map(all, pairs)):
+        raise ConfigError(
+            f"a QPU of this job has no name or no type: {names} and {types}", owner=Owner.SITE
+        )
     return [ResourceDef(name, ResourceType.from_name(kind)) for name, kind in pairs]
 
 

@@ -28,6 +28,12 @@ __all__ = ["FORMAT_VERSION", "Journal", "TaskRecord", "default"]
 
 FORMAT_VERSION = 1
 _SUFFIX = ".jsonl"
+_TEXTS = {  # what must be there, as text, in the events that make a task's record
+    "intent": ("key", "resource", "type", "format", "digest"),
+    "started": ("key", "task"),
+    "refused": ("key", "reason"),
+    "ended": ("task", "status"),
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -141,8 +147,19 @@ class Journal:
                 starts[key] = _advanced(starts[key], event)
         return starts
 
+    def _files(self) -> list[Path]:
+        try:
+            paths = list(self._folder.iterdir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise JournalError(
+                f"cannot read the journal in {self._folder}: {error.strerror or error}"
+            ) from error
+        return sorted(path for path in paths if path.suffix == _SUFFIX)
+
     def _events(self) -> Iterator[dict[str, Any]]:
-        for path in sorted(self._folder.glob("*" + _SUFFIX)):
+        for path in self._files():
             try:
                 lines = path.read_bytes().split(b"\n")
             except OSError:
@@ -167,8 +184,21 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
         event = json.loads(line)
     except ValueError:
         return None
-    known = isinstance(event, dict) and event.get("v") == FORMAT_VERSION and "at" in event
-    return event if known and "event" in event else None
+    known = isinstance(event, dict) and event.get("v") == FORMAT_VERSION
+    return event if known and _is_whole(event) else None
+
+
+def _is_whole(event: dict[str, Any]) -> bool:
+    """Whether an event has what its readers rely on; one of a later release may not."""
+    kind = event.get("event")
+    return (
+        isinstance(kind, str)
+        and isinstance(event.get("at"), int | float)
+        and all(isinstance(event.get(name), str) for name in _TEXTS.get(kind, ()))
+        and all(isinstance(event.get(name, ""), str) for name in ("key", "resource", "task"))
+        and all(isinstance(event.get(name, {}), dict) for name in ("context", "settings"))
+        and (kind != "ended" or event["status"] in TaskStatus.__members__)
+    )
 
 
 def _intended(event: dict[str, Any]) -> TaskRecord:
@@ -195,10 +225,10 @@ def _advanced(record: TaskRecord, event: dict[str, Any]) -> TaskRecord:
 
 
 @functools.cache
-def _journal_in(folder: Path) -> Journal:
-    return Journal(folder)
+def _journal_in(state_dir: Path) -> Journal:
+    return Journal(state_dir / "journal")
 
 
 def default() -> Journal:
     """The user's journal, in the state folder."""
-    return _journal_in(config.state_dir() / "journal")
+    return _journal_in(config.state_dir())

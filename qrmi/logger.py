@@ -44,8 +44,9 @@ def _to_stderr(level: str, target: str, message: str) -> None:
 
 
 def set_log_callback(callback: Callable[[str, str, str], None] | None) -> None:
-    """Hand every log record of the library to ``callback(level, target, message)``.
+    """Hand the library's log records to ``callback(level, target, message)``.
 
+    Those of WARNING and above, as upstream; ``logging.getLogger("qrmi").setLevel(...)`` gives more.
     ``level`` is one of ERROR, WARN, INFO, DEBUG, TRACE. ``None`` writes lines to standard error
     instead. A later call replaces an earlier one.
 

@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 
 import attrs
 from attrs import field
-from attrs.validators import in_, instance_of
 
 from qrmi.errors import InvalidInputError
 
@@ -61,6 +60,17 @@ def _sized(value: object) -> str:
     return f"<{len(value)} characters>" if isinstance(value, str) else repr(value)
 
 
+def _text(_instance: object, attribute: attrs.Attribute[str], value: object) -> None:
+    """Validate that a value is a text; the value, which may be a program, is not shown."""
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{attribute.name} must be a text, not {type(value).__name__}")
+
+
+def _iqm_job_type(_instance: object, _attribute: attrs.Attribute[str], value: object) -> None:
+    if value not in ("circuit", "run", "sweep"):
+        raise InvalidInputError("job_type must be circuit, run or sweep")
+
+
 def _json_object(instance: Payload, attribute: attrs.Attribute[str], value: str) -> None:
     """Validate that a text is a JSON object, without keeping the parsed value."""
     if not isinstance(value, str):
@@ -85,8 +95,18 @@ class QiskitPrimitive(Payload):
 
     FORMAT = "qiskit-primitive"
 
-    input: str = field(validator=instance_of(str), repr=_sized)
-    program_id: str = field(validator=instance_of(str))
+    input: str = field(validator=_text, repr=_sized)
+    program_id: str = field(validator=_text)
+
+
+def _jsonable(value: Any) -> Any:
+    """The same with plain lists and numbers where NumPy's stand."""
+    if isinstance(value, Mapping):
+        return {name: _jsonable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    to_list = getattr(value, "tolist", None)  # of arrays and scalars alike; NumPy is not imported
+    return _jsonable(to_list()) if callable(to_list) else value
 
 
 @attrs.frozen(kw_only=True)
@@ -95,11 +115,12 @@ class AnalogJob:
 
     Attributes:
         runs: how many shots; ``None`` leaves it to the emulator's configuration.
-        variables: values of the sequence's variables, by name.
+        variables: values of the sequence's variables, by name; arrays and numbers of NumPy become
+            plain ones.
     """
 
     runs: int | None = field(default=None)
-    variables: Mapping[str, Any] = field(factory=dict)
+    variables: Mapping[str, Any] = field(factory=dict, converter=_jsonable)
 
     @runs.validator
     def _positive(self, _attribute: attrs.Attribute[int | None], value: int | None) -> None:
@@ -130,7 +151,7 @@ class PasqalCloud(Payload):
 
     FORMAT = "pulser-sequence"
 
-    sequence: str = field(validator=instance_of(str), repr=_sized)
+    sequence: str = field(validator=_text, repr=_sized)
     job_runs: int = field()
 
     @job_runs.validator
@@ -153,7 +174,7 @@ class PulserBatch(Payload):
 
     FORMAT = "pulser-sequence"
 
-    sequence: str = field(validator=instance_of(str), repr=_sized)
+    sequence: str = field(validator=_text, repr=_sized)
     jobs: tuple[AnalogJob, ...] = field(converter=_job_tuple, default=())
     configuration: str | None = field(default=None, repr=_sized)
     device_type: str | None = None
@@ -170,7 +191,7 @@ class AliceBobFelis(Payload):
 
     FORMAT = "alice-bob-felis"
 
-    human_qir: str = field(validator=instance_of(str), repr=_sized)
+    human_qir: str = field(validator=_text, repr=_sized)
     input_params: str = field(validator=_json_object, repr=_sized)
 
 
@@ -188,7 +209,7 @@ class IQMServer(Payload):
     FORMAT = "iqm-server"
 
     iqmjson: str = field(validator=_json_object, repr=_sized)
-    job_type: str = field(validator=in_(("circuit", "run", "sweep")))
+    job_type: str = field(validator=_iqm_job_type)
     use_timeslot: bool | None = None
     tag: str | None = None
 

@@ -12,12 +12,7 @@ from typing import Any, Self, TypeVar, final
 from qrmi import config, journal, plugins
 from qrmi.bookkeeping import TaskBook, derived_key
 from qrmi.driver import Capabilities, Driver
-from qrmi.errors import (
-    InvalidInputError,
-    QrmiError,
-    TaskNotFoundError,
-    UnsupportedPayloadError,
-)
+from qrmi.errors import InvalidInputError, QrmiError, TaskNotFoundError, UnsupportedPayloadError
 from qrmi.payloads import AnalogJob, Payload, PulserBatch
 from qrmi.settings import EnvironmentSource, MappingSource, Settings
 from qrmi.tasks import (
@@ -223,7 +218,8 @@ class QuantumResource:
 
         Raises:
             UnsupportedPayloadError: the resource does not take this format; nothing was sent.
-            InvalidInputError: the payload is malformed, or the key was used for another one.
+            InvalidInputError: the payload is malformed, the key is empty or was used for another
+                one, or the context is not JSON; nothing was sent.
             JournalError: the intent could not be written; nothing was sent.
         """
         return self._start(self._driver.task_start, payload, key, context)
@@ -248,7 +244,7 @@ class QuantumResource:
         self._check_payload(payload)
         if key is not None and (known := self._book.known(key, payload)) is not None:
             return known
-        key = key or derived_key()
+        key = derived_key() if key is None else key
         self._book.intend(key, payload, context)
         try:
             task_id = send(payload, key)

@@ -93,9 +93,14 @@ class Declaration:
     def kind(self) -> str:
         """The value's type in a word, for people."""
         name: str = getattr(self.convert, "__name__", "text")
-        return {"Secret": "secret", "_boolean": "true or false", "str": "text"}.get(
-            name, name.strip("_")
-        )
+        made = getattr(self.convert, "__annotations__", {}).get("return", name)
+        name = made if isinstance(made, str) else getattr(made, "__name__", name)
+        return {"Secret": "secret", "bool": "true or false", "str": "text"}.get(name, name)
+
+    def wanted(self, error: ValueError) -> str:
+        """What was expected: in the words of ``convert`` where it has some, else the kind."""
+        text = str(error)
+        return text if text.startswith("expected ") else f"expected {self.kind}"
 
 
 _BOOLEANS = {
@@ -261,6 +266,5 @@ def _converted(text: str, declaration: Declaration, source: Source) -> Any:
     except ValueError as error:
         shown = "***" if declaration.secret else f'"{text}"'
         raise ConfigError(
-            f"failed to parse {source.name(declaration)} value {shown}: "
-            f"expected {declaration.kind}",
+            f"failed to parse {source.name(declaration)} value {shown}: {declaration.wanted(error)}"
         ) from (None if declaration.secret else error)

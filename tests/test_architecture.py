@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CORE = sorted((ROOT / "qrmi").glob("*.py"))
+COMMAND = ROOT / "qrmi" / "__main__.py"  # `python -m qrmi`, a door to the command line
+CORE = sorted(path for path in (ROOT / "qrmi").glob("*.py") if path != COMMAND)
 SOURCES = sorted((ROOT / "qrmi").rglob("*.py")) + sorted((ROOT / "providers").rglob("*.py"))
 ADAPTERS = {"qiskit", "cudaq", "pulser", "cli"}
 SDKS = {

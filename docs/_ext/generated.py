@@ -2,7 +2,8 @@
 
 ``{generated} NAME`` inserts what the function NAME of `reference` returns. ``{example} FILE``
 shows a program of docs/examples and what it printed when it ran just now, on the embedded
-simulator. The pages can therefore not drift from the code.
+simulator. ``{printed} ARGUMENTS`` shows what ``qrmi ARGUMENTS`` printed. The pages can therefore
+not drift from the code.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import ClassVar
 
 import reference
 from docutils import nodes
@@ -40,23 +40,13 @@ class Generated(SphinxDirective):
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 
-class Example(SphinxDirective):
-    """Show a program and its output."""
+class _Running(SphinxDirective):
+    """Runs something on the embedded simulator; a failure is a warning, and fails the build."""
 
-    required_arguments = 1
-    option_spec: ClassVar = {}
-
-    def run(self) -> list[nodes.Node]:
-        """Run the program; a failure is a warning, and so fails the build."""
-        path = _EXAMPLES / self.arguments[0]
-        self.env.note_dependency(str(path))
-        if not path.is_file():
-            message = f"there is no docs/examples/{path.name}"
-            return [self.state.document.reporter.warning(message, line=self.lineno)]
-        source = path.read_text(encoding="utf-8")
-        code = nodes.literal_block(source, source, language="python")
+    def printed(self, *command: str | Path, heading: str = "") -> list[nodes.Node]:
+        """What Python prints when it is run with these arguments, below ``heading``."""
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", path],
+            [sys.executable, "-W", "ignore", *command],
             capture_output=True,
             text=True,
             timeout=_LIMIT_SECONDS,
@@ -64,10 +54,42 @@ class Example(SphinxDirective):
             check=False,
         )
         if done.returncode:
-            message = f"{path.name} failed with code {done.returncode}:\n{done.stderr}"
-            return [code, self.state.document.reporter.warning(message, line=self.lineno)]
-        output = nodes.literal_block(done.stdout, done.stdout, language="text")
-        return [code, nodes.paragraph("", "It prints:"), output]
+            shown = " ".join(map(str, command))
+            return self.failed(f"{shown} ended with code {done.returncode}:\n{done.stderr}")
+        text = heading + done.stdout
+        return [nodes.literal_block(text, text, language="text")]
+
+    def failed(self, message: str) -> list[nodes.Node]:
+        """A warning at this line."""
+        return [self.state.document.reporter.warning(message, line=self.lineno)]
+
+
+class Example(_Running):
+    """Show a program of docs/examples and its output."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Run the program as it stands."""
+        path = _EXAMPLES / self.arguments[0]
+        if not path.is_file():
+            return self.failed(f"there is no docs/examples/{path.name}")
+        self.env.note_dependency(str(path))
+        source = path.read_text(encoding="utf-8")
+        code = nodes.literal_block(source, source, language="python")
+        return [code, nodes.paragraph("", "It prints:"), *self.printed(path)]
+
+
+class Command(_Running):
+    """Show what a ``qrmi`` command prints."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        """Run the command."""
+        (line,) = self.arguments
+        return self.printed("-m", "qrmi.cli.main", *line.split(), heading=f"$ qrmi {line}\n")
 
 
 def _plain_environment(state: str) -> dict[str, str]:
@@ -120,6 +142,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("generated", Generated)
     app.add_directive("example", Example)
+    app.add_directive("printed", Command)
     app.connect("missing-reference", _resolve)
     app.connect("builder-inited", _make_state)
     app.connect("build-finished", _remove_state)

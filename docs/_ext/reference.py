@@ -14,14 +14,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 __all__ = [
+    "command",
     "commands",
     "demo_command",
     "environment_of_code",
+    "error_tree",
     "errors",
     "exit_codes",
     "settings",
     "table",
     "task_runner",
+    "test_command",
 ]
 
 _HELP_COLUMNS = 88
@@ -45,39 +48,56 @@ def _code(text: str) -> str:
 # --- errors -----------------------------------------------------------------------------------
 
 
-def errors() -> str:
-    """Every error as a table: what it means, who acts, whether to retry, and the usual hint.
+def error_tree() -> str:
+    """The classes of errors, each below its base."""
+    from qrmi.errors import QrmiError
 
-    A subclass stands below its base, set in by one mark a level.
-    """
+    return _block("text", "\n".join(_branch(QrmiError, "", "")))
+
+
+def _branch(kind: type, first: str, rest: str) -> Iterator[str]:
+    yield first + kind.__name__
+    children = _children(kind)
+    for child in children:
+        last = child is children[-1]
+        yield from _branch(
+            child, rest + ("└── " if last else "├── "), rest + ("    " if last else "│   ")
+        )
+
+
+def _children(kind: type) -> list[type]:
+    return [child for child in kind.__subclasses__() if child.__module__ == "qrmi.errors"]
+
+
+def _with_descendants(kind: type) -> Iterator[type]:
+    yield kind
+    for child in _children(kind):
+        yield from _with_descendants(child)
+
+
+def errors() -> str:
+    """Every error as a table: what it means with the usual hint, who acts, whether to retry."""
     from qrmi.errors import QrmiError
 
     rows = [
         (
-            "— " * depth + _code(kind.__name__),
-            _rst_to_myst(_summary(kind)),
+            _code(kind.__name__),
+            _meaning(kind),
             str(kind.default_owner),
             "yes" if kind.default_retryable else "no",
-            _rst_to_myst(kind.default_hint),
         )
-        for depth, kind in _tree(QrmiError, 0)
+        for kind in _with_descendants(QrmiError)
     ]
-    return table(("error", "meaning", "who acts", "retry", "usual hint"), rows)
+    return table(("error", "meaning, and usual hint", "who acts", "retry"), rows)
 
 
-def _tree(kind: type, depth: int) -> Iterator[tuple[int, type]]:
-    yield depth, kind
-    for child in kind.__subclasses__():
-        if child.__module__ == "qrmi.errors":
-            yield from _tree(child, depth + 1)
+def _meaning(kind: type) -> str:
+    hint = f"<br>*Hint:* {kind.default_hint}" if kind.default_hint else ""
+    return (_summary(kind) + hint).replace("``", "`")
 
 
 def _summary(item: object) -> str:
     return (inspect.getdoc(item) or "").split("\n\n")[0]
-
-
-def _rst_to_myst(text: str) -> str:
-    return text.replace("``", "`")
 
 
 # --- settings ---------------------------------------------------------------------------------
@@ -128,22 +148,32 @@ def environment_of_code(source: str) -> set[str]:
 # --- the command line -------------------------------------------------------------------------
 
 
-def commands() -> str:
-    """The help of every `qrmi` command, as its parser prints it."""
+def command() -> str:
+    """The help of the `qrmi` command itself, as it prints it."""
     from qrmi.cli.app import build_parser
 
-    return "\n".join(_help_sections(build_parser(), depth=0))
+    return _help(build_parser())
 
 
-def _help_sections(parser: argparse.ArgumentParser, depth: int) -> Iterator[str]:
-    if depth:
-        yield f"### `{parser.prog}`\n"
+def commands() -> str:
+    """The help of every command of `qrmi`, as it prints it, each under a heading."""
+    from qrmi.cli.app import build_parser
+
+    found = _descendants(build_parser())
+    return "\n".join(f"### `{parser.prog}`\n\n{_help(parser)}" for parser in found)
+
+
+def _help(parser: argparse.ArgumentParser) -> str:
     parser.formatter_class = functools.partial(parser.formatter_class, width=_HELP_COLUMNS)
-    yield _block("text", parser.format_help())
+    return _block("text", parser.format_help())
+
+
+def _descendants(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for child in action.choices.values():
-                yield from _help_sections(child, depth + 1)
+                yield child
+                yield from _descendants(child)
 
 
 def _block(language: str, text: str) -> str:
@@ -167,7 +197,8 @@ def exit_codes() -> str:
     from qrmi.cli.exits import EXIT_CODES_HELP
 
     found = re.findall(r"^\s+(\d+)\s+(.+)$", EXIT_CODES_HELP, re.MULTILINE)
-    return table(("code", "meaning"), [(_code(code), text) for code, text in found])
+    rows = [(_code(code), re.sub(r"(--\w+)", r"`\1`", text)) for code, text in found]
+    return table(("code", "meaning"), rows)
 
 
 # --- README -----------------------------------------------------------------------------------
@@ -175,6 +206,15 @@ def exit_codes() -> str:
 
 def demo_command() -> str:
     """README's command that sets everything up and ends in the demonstration."""
+    return _block("bash", _readme_line(r"\.venv/bin/qrmi demo"))
+
+
+def test_command() -> str:
+    """README's command that sets everything up and runs the tests."""
+    return _block("bash", _readme_line(r"\.venv/bin/python -m pytest"))
+
+
+def _readme_line(last_step: str) -> str:
     readme = (_ROOT / "README.md").read_text(encoding="utf-8")
-    (command,) = re.findall(r"^python3 -m venv .* && \.venv/bin/qrmi demo$", readme, re.MULTILINE)
-    return _block("bash", command)
+    (line,) = re.findall(rf"^python3 -m venv .* && {last_step}$", readme, re.MULTILINE)
+    return str(line)

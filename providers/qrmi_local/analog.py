@@ -6,6 +6,7 @@ Up to `MAX_QUTIP_ATOMS` atoms run on QuTiP, more on emu-sv.
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,9 +142,17 @@ def _measure(sequence: pulser.Sequence, *, required: bool) -> None:
 def _emulate(sequence: pulser.Sequence, wish: Wish, seed: int | None, log: Log) -> Results:
     atoms = len(sequence.register.qubit_ids)
     engine = _qutip if atoms <= MAX_QUTIP_ATOMS else _emu_sv
+    if engine is _emu_sv and sequence.get_addressed_bases() != ("ground-rydberg",):
+        raise IsaError(
+            f"{atoms} atoms: beyond {MAX_QUTIP_ATOMS}, sequences run on emu-sv, which takes "
+            "Rydberg channels alone",
+            hint="use fewer atoms, or no Raman and microwave channels",
+        )
     backend_class, config_class = engine(seed, log)
     config = configuration(sequence, wish, config_class, log)
-    numpy.random.seed(seed)  # Pulser draws from numpy's global generator; None takes fresh entropy
+    # Pulser draws from numpy's global generator, emu-sv also from Python's; None: fresh entropy.
+    numpy.random.seed(seed)
+    random.seed(seed)
     backend = guarded("the sequence", lambda: backend_class(sequence, config=config))
     log(f"{atoms} atoms, {sequence.get_duration()} ns, on {backend_class.__name__}")
     return backend.run()

@@ -46,7 +46,7 @@ def check(payload: PasqalCloud | PulserBatch, device: str | None = None) -> None
     kind = program_kind(payload.sequence)
     program = json.loads(payload.sequence)
     specs: Mapping[str, Any] = {} if device is None else json.loads(device)
-    _check_device_type(payload, specs)
+    _check_device_type(payload, program, specs)
     jobs = jobs_of(payload)
     for job in jobs or (AnalogJob(),):
         if kind == "pulser" and jobs:
@@ -55,13 +55,18 @@ def check(payload: PasqalCloud | PulserBatch, device: str | None = None) -> None
         _check_runs(job, specs)
 
 
-def _check_device_type(payload: PasqalCloud | PulserBatch, specs: Mapping[str, Any]) -> None:
+def _check_device_type(
+    payload: PasqalCloud | PulserBatch, program: Mapping[str, Any], specs: Mapping[str, Any]
+) -> None:
     wanted = getattr(payload, "device_type", None)
-    if wanted is None or str(wanted).startswith("EMU_") or wanted == specs.get("name"):
+    own = program.get("device")  # without an imitated device, a sequence runs on its own one
+    device = specs or (own if isinstance(own, Mapping) else {})
+    if wanted is None or str(wanted).startswith("EMU_") or wanted == device.get("name"):
         return
     raise UnsupportedPayloadError(
         f"device type {str(wanted)[:40]!r} is not emulated here",
-        hint="leave the device type out, or take one of EMU_FREE, EMU_SV and EMU_MPS",
+        hint="leave the device type out, or take the device's name or one of EMU_FREE, EMU_SV and "
+        "EMU_MPS",
     )
 
 

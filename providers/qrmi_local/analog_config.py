@@ -108,6 +108,12 @@ def _replayed(
             f"an interaction matrix cannot be used with up to {MAX_QUTIP_ATOMS} atoms: "
             "they run on QuTiP, which has none"
         )
+    if data.get("default_evaluation_times") == "Full" and not _is_qutip(engine):
+        raise InvalidInputError(
+            'the evaluation times "Full" cannot be used with more than '
+            f"{MAX_QUTIP_ATOMS} atoms: they run on emu-sv, which has none such",
+            hint="list the evaluation times",
+        )
     foreign = data.keys() - _options(engine)
     if foreign:
         log(f"ignored options of another emulator: {', '.join(sorted(foreign))}")

@@ -16,7 +16,8 @@ from typing import Any
 from qrmi.codecs.analog_results import encode_batch
 from qrmi.errors import InvalidInputError
 from qrmi.tasks import BatchJob, TaskId, TaskStatus
-from qrmi_local.store import State, Store
+from qrmi_local.state import State
+from qrmi_local.store import Store
 
 __all__ = ["add_jobs", "batch_meta", "make_first_jobs", "outcome", "read_jobs", "read_result"]
 
@@ -123,13 +124,10 @@ def _make_job(
 
 
 def _read_job(store: Store, job_id: TaskId) -> BatchJob:
-    state = store.state(job_id)
+    state, result = store.outcome(job_id)
     done = state.status is TaskStatus.COMPLETED
     return BatchJob(
-        id=job_id,
-        status=state.status,
-        result=store.result(job_id) if done else None,
-        reason=state.reason,
+        id=job_id, status=state.status, result=result if done else None, reason=state.reason
     )
 
 

@@ -10,11 +10,17 @@ from qrmi.payloads import PasqalCloud, Payload, PulserBatch, QiskitPrimitive
 from qrmi_local.device import Device, DeviceKind
 from qrmi_local.target import is_installed
 
-__all__ = ["check_payload", "must_be_installed", "must_match"]
+__all__ = ["check_payload", "missing_extra", "must_be_installed", "must_match"]
 
 _PROGRAMS = ("estimator", "sampler")
 _SCHEMA_VERSION = 2
 _EXTRAS = {DeviceKind.GATE: "qiskit", DeviceKind.ANALOG: "pulser"}
+_EXTRA_OF_MODULE = {
+    "qiskit": "qiskit",
+    "qiskit_aer": "qiskit",
+    "pulser": "pulser",
+    "pulser_simulation": "pulser",
+}
 
 
 def check_payload(payload: Payload, *, may_be_empty: bool = False) -> None:
@@ -58,6 +64,19 @@ def must_be_installed(kind: DeviceKind) -> None:
             f"the simulator for {kind} programs is not installed",
             hint=f"pip install 'openqrmi[{_EXTRAS[kind]}]'",
         )
+
+
+def missing_extra(error: BaseException) -> MissingExtraError | None:
+    """What to say of a failed import when an SDK is what is missing; ``None`` when it is not."""
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return None
+    extra = _EXTRA_OF_MODULE.get(error.name.partition(".")[0])
+    if extra is None:
+        return None
+    return MissingExtraError(
+        f"the simulator needs {error.name}, which is not installed where it runs",
+        hint=f"pip install 'openqrmi[{extra}]'",
+    )
 
 
 def _check_batch(payload: PulserBatch, *, may_be_empty: bool) -> None:

@@ -1,8 +1,9 @@
-"""How a program speaks to the supervisor: one request, one line of JSON, one short connection.
+"""How a program speaks to the supervisor: one request, one line of JSON, one line back.
 
-Nothing stays open between requests, so a client can be shared by threads, pickled and forked.
-Every request is safe to repeat: after a lost answer it is simply sent again, if need be to a new
-supervisor, which is started here.
+A client holds nothing open itself (`qrmi_local.lines` does), so it can be shared by threads,
+pickled and forked. Every request is safe to repeat: after a lost answer it is simply sent again,
+if need be to a new supervisor, which is started here. Each says of which edition its sender is: an
+older supervisor leaves unanswered, and its tasks go on under the new one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import select
 import socket
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,11 @@ import attrs
 
 from qrmi import config, errors
 from qrmi.errors import QrmiError, ResourceUnavailableError
+from qrmi_local import lines
+from qrmi_local.edition import edition, executor_edition
 from qrmi_local.place import Place, locked
 
-__all__ = ["Client", "python_path", "shutdown"]
+__all__ = ["Client", "runner", "shutdown"]
 
 _ANSWER_SECONDS = 60.0
 _START_SECONDS = 60.0
@@ -42,10 +46,12 @@ class Client:
     Attributes:
         place: where the supervisor is met.
         idle_seconds: told to a supervisor that has to be started.
+        keep_days: likewise.
     """
 
     place: Place
     idle_seconds: float = 600.0
+    keep_days: float = 30.0
 
     def ask(self, request: dict[str, Any], *, hold_seconds: float = 0.0) -> dict[str, Any]:
         """Send a request, to a new supervisor if there is none, and return the answer.
@@ -78,24 +84,41 @@ class Client:
             self._start()
 
     def _exchange(self, request: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+        message = json.dumps({**request, "edition": edition()}).encode() + b"\n"
+        path = self.place.address
+        line = lines.kept(path)
+        if line is not None:
+            with contextlib.suppress(_NobodyThereError):  # that one left since, or was killed
+                return self._converse(line, message, timeout_seconds)
+            lines.close_all(path)
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-                line.connect(str(self.place.socket))  # without a time limit: waits in the queue
-                line.settimeout(timeout_seconds)
-                line.sendall(json.dumps(request).encode() + b"\n")
-                answer = _read_line(line)
-        except TimeoutError as error:
-            raise self._unavailable("does not answer") from error
+            line = lines.opened(path)
         except OSError as error:
             raise _NobodyThereError from error
+        return self._converse(line, message, timeout_seconds)
+
+    def _converse(
+        self, line: socket.socket, message: bytes, timeout_seconds: float
+    ) -> dict[str, Any]:
+        try:
+            line.settimeout(timeout_seconds)
+            line.sendall(message)
+            answer = _read_line(line)
+        except BaseException as error:  # an interrupt too: an answer may still be due on it
+            line.close()
+            if isinstance(error, TimeoutError):
+                raise self._unavailable("does not answer") from error
+            if isinstance(error, OSError):
+                raise _NobodyThereError from error
+            raise
+        lines.keep(self.place.address, line)
         if "error" in answer:
             raise _error(answer["error"])
         return answer
 
     def _is_there(self) -> bool:
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-                line.connect(str(self.place.socket))
+            lines.opened(self.place.address).close()
         except OSError:
             return False
         return True
@@ -128,13 +151,14 @@ class Client:
             starter = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", "qrmi_local.supervisor", str(self.place.root)),
-                    *(f"--idle-seconds={self.idle_seconds}", f"--ready={ready}"),
+                    *(f"--idle-seconds={self.idle_seconds}", f"--keep-days={self.keep_days}"),
+                    *(f"--edition={json.dumps(edition())}", f"--ready={ready}"),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env=config.child_environment(PYTHONPATH=python_path()),
+                env=config.child_environment(PYTHONPATH=_python_path()),
                 pass_fds=(ready,),
                 start_new_session=True,
             )
@@ -146,9 +170,25 @@ class Client:
         )
 
 
-def python_path() -> str:
+def runner(function: str) -> dict[str, str]:
+    """The fields of `qrmi_local.process.Runner` that run a function as this program would."""
+    return {
+        "function": function,
+        "python": sys.executable,
+        "path": _python_path(),
+        "edition": executor_edition(),
+    }
+
+
+def _python_path() -> str:
     """``PYTHONPATH`` with absolute folders, for a process that starts in another one."""
-    entries = config.environment().get("PYTHONPATH", "").split(os.pathsep)
+    text = config.environment().get("PYTHONPATH")
+    return _absolute(text, Path.cwd()) if text else ""
+
+
+@lru_cache(maxsize=4)
+def _absolute(text: str, _working_folder: Path) -> str:
+    entries = text.split(os.pathsep)
     return os.pathsep.join(str(Path(entry).absolute()) for entry in entries if entry)
 
 
@@ -159,6 +199,7 @@ def shutdown(state_dir: Path) -> None:
     """
     place = Place(state_dir / "local")
     Client(place).ask_if_there({"do": "leave"})
+    lines.close_all(place.address)
     if not place.life_lock.exists():
         place.start_lock.unlink(missing_ok=True)
         return

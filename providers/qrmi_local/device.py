@@ -64,13 +64,14 @@ def read_device(setting: str) -> Device:
     """
     if setting.lstrip().startswith("{"):
         return _classified(setting, _KEY)
-    path = Path(setting).expanduser()
     try:
+        path = Path(setting).expanduser()
         return _classified(path.read_text(encoding="utf-8"), f"{_KEY}: {path}")
     except OSError as error:
-        raise ConfigError(f"{_KEY}: cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:  # not UTF-8, or a name no file can have
-        raise ConfigError(f"{_KEY}: {str(path)[:200]!r} names no text file") from error
+        reason = error.strerror or error
+        raise ConfigError(f"{_KEY}: cannot read {setting[:200]}: {reason}") from error
+    except (ValueError, RuntimeError) as error:  # not UTF-8, no name of a file, no such user's home
+        raise ConfigError(f"{_KEY}: {setting[:200]!r} names no text file") from error
 
 
 @lru_cache(maxsize=16)
@@ -100,6 +101,9 @@ def _gate_device(data: dict[str, Any], origin: str) -> Device:
         raise ConfigError(f"{origin}: configuration.n_qubits must be a whole number, 1 or more")
     if not isinstance(gates, list) or not all(isinstance(gate, str) for gate in gates):
         raise ConfigError(f"{origin}: configuration.basis_gates must be a list of names")
+    shots = configuration.get("max_shots")
+    if shots is not None and (type(shots) is not int or shots < 1):
+        raise ConfigError(f"{origin}: configuration.max_shots must be a whole number, 1 or more")
     kept = {"configuration": configuration, "properties": properties}
     return Device(DeviceKind.GATE, json.dumps(kept))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -42,11 +41,12 @@ from qrmi.tasks import (
 )
 from qrmi_local import analog_check, batch
 from qrmi_local.checks import check_payload, must_be_installed, must_match
-from qrmi_local.client import Client, python_path
+from qrmi_local.client import Client, runner
 from qrmi_local.device import Device, DeviceKind, read_device
 from qrmi_local.place import Place
 from qrmi_local.settings import LocalSettings
-from qrmi_local.store import State, Store, task_id_of_key
+from qrmi_local.state import State
+from qrmi_local.store import Store, task_id_of_key
 from qrmi_local.target import target_text
 
 __all__ = ["FUNCTIONS", "LocalDriver"]
@@ -99,7 +99,8 @@ class LocalDriver(Driver):
         super().__init__(resource_id, settings)
         self._functions = functions
         self._store = Store(config.state_dir() / "local")
-        self._client = Client(Place(self._store.root), settings.idle_seconds)
+        place = Place(self._store.root)
+        self._client = Client(place, settings.idle_seconds, settings.keep_days)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _revive, (type(self), self.resource_id, self.settings, self._functions)
@@ -178,11 +179,11 @@ class LocalDriver(Driver):
 
         The ``jobs`` of a batch that completed may have failed one by one.
         """
-        state = self._store.state(task_id)
+        state, result = self._store.outcome(task_id)
         if state.status is TaskStatus.COMPLETED:
             if self._store.is_closed(task_id):
                 return TaskResult(batch.read_result(self._store, task_id))
-            return TaskResult(self._store.result(task_id))
+            return TaskResult(result)
         if state.status is TaskStatus.FAILED:
             raise TaskFailedError(state.reason, task_id=task_id)
         if state.status is TaskStatus.CANCELLED:
@@ -260,10 +261,12 @@ class LocalDriver(Driver):
             self._store.put_device(device.digest, device.text)
         task_id = task_id_of_key(key)
         text = to_json(payload)
-        is_new = self._store.create(task_id, {**self._meta(kind, device), **extra}, text)
-        if not is_new:
-            self._must_be_same(task_id, text)
-        if is_new or self._is_ours(task_id):
+        meta = {**self._meta(kind, device), **extra}
+        if self._store.create(task_id, meta, text):
+            self._client.ask({"do": "start", "task": task_id, "meta": meta})
+            return task_id
+        self._must_be_same(task_id, text)
+        if self._is_ours(task_id):
             self._client.ask({"do": "start", "task": task_id})
         return task_id
 
@@ -274,11 +277,7 @@ class LocalDriver(Driver):
             "host": config.host_name(),
             "queued_at": time.time(),
             "slot": kind.value,
-            "runner": {
-                "function": self._functions[kind],
-                "python": sys.executable,
-                "path": python_path(),
-            },
+            "runner": runner(self._functions[kind]),
             "device": device.digest if device is not None else None,
             "seed": self.settings.seed,
             "noise": self.settings.noise,

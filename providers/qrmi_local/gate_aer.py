@@ -16,11 +16,13 @@ from qiskit_aer.noise import NoiseModel
 
 from qrmi.errors import InvalidInputError
 from qrmi_local.gate_circuits import Prepared
+from qrmi_local.memory import available_mib
 
 __all__ = ["Experiment", "simulate"]
 
 _MOST = 512  # experiments of one call to Aer: bounds the memory that results take
 _SMALL = 14  # with fewer qubits Aer's threads cost more than they bring, much more on a busy host
+_WIDE = 12  # a density matrix of that many qubits takes 256 MiB, a state vector 64 KiB
 _FEW_SHOTS = 2000  # of circuits that Aer must run anew for each shot
 _FEW = 4  # with fewer values than that, binding in Python is quicker than in Aer
 
@@ -120,6 +122,8 @@ def _run(batch: _Batch, options: dict[str, Any]) -> list[Any]:
         circuits = [circuit for _, experiment in batch for circuit in _bound(experiment)]
     if _is_small(batch, options):
         options["max_parallel_threads"] = 1
+    if _is_wide(batch) and (most := available_mib()) is not None:
+        options["max_memory_mb"] = most  # Aer itself knows neither other users nor control groups
     result = _simulator().run(circuits, **options).result()
     if not result.success:
         _refuse(result, max(experiment.prepared.width for _, experiment in batch))
@@ -131,6 +135,10 @@ def _is_small(batch: _Batch, options: dict[str, Any]) -> bool:
     repeats = "noise_model" in options or any(circuit.repeats for circuit in circuits)
     few = options["shots"] <= _FEW_SHOTS or not repeats
     return few and all(circuit.width < _SMALL for circuit in circuits)
+
+
+def _is_wide(batch: _Batch) -> bool:
+    return any(experiment.prepared.width >= _WIDE for _, experiment in batch)
 
 
 @cache

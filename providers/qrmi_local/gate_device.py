@@ -6,6 +6,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterable
 from functools import lru_cache
+from types import MappingProxyType
 
 from qiskit import QuantumCircuit
 from qiskit.primitives.containers.bindings_array import BindingsArray
@@ -34,10 +35,22 @@ class GateDevice:
         noisy: results have the imitated device's errors.
     """
 
-    def __init__(self, target: Target | None, max_shots: int | None, *, noise: bool) -> None:
+    def __init__(
+        self,
+        target: Target | None,
+        max_shots: int | None,
+        *,
+        noise: bool,
+        flips: gate_noise.Flips = MappingProxyType({}),
+    ) -> None:
         self.target = target
         self.max_shots = max_shots
-        self.noisy = bool(noise and target is not None and gate_noise.has_noise(target))
+        self.noisy = bool(
+            noise
+            and target is not None
+            and (gate_noise.has_noise(target) or any(map(any, flips.values())))
+        )
+        self._flips = flips
         self._noise: OrderedDict[frozenset[Use], NoiseModel] = OrderedDict()
         self._delayed: OrderedDict[int, tuple[QuantumCircuit, QuantumCircuit]] = OrderedDict()
 
@@ -82,7 +95,7 @@ class GateDevice:
         uses = frozenset().union(*(used(circuit) for circuit in circuits))
         model = self._noise.get(uses)
         if model is None:
-            model = gate_noise.noise_model(self.target, uses)
+            model = gate_noise.noise_model(self.target, uses, self._flips)
             _keep(self._noise, uses, model)
         return model
 
@@ -109,5 +122,10 @@ def gate_device(text: str | None, noise: bool) -> GateDevice:
         ideal = json.loads(target_text(None, "local"))["configuration"]
         return GateDevice(None, ideal["max_shots"], noise=False)
     target = read_target(text)
-    max_shots = json.loads(text)["configuration"].get("max_shots")
-    return GateDevice(target, max_shots, noise=noise)
+    data = json.loads(text)
+    return GateDevice(
+        target,
+        data["configuration"].get("max_shots"),
+        noise=noise,
+        flips=gate_noise.read_flips(data.get("properties")),
+    )

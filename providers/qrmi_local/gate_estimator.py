@@ -164,4 +164,4 @@ def _paulis(observable: SparseObservable) -> SparsePauliOp:
             f"an observable stands for {terms} Pauli operators; the most is {_MOST_TERMS}",
             hint="use fewer projectors (0 1 + - r l) in a term",
         )
-    return SparsePauliOp.from_sparse_observable(observable).simplify()
+    return SparsePauliOp.from_sparse_observable(observable).simplify(atol=0, rtol=0)

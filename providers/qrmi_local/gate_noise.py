@@ -2,13 +2,15 @@
 
 A gate's error is the relaxation of its qubits (T1, T2) during its duration, followed by as much
 depolarisation as it takes to reach the gate's average error. A measurement flips its outcome with
-the probability that the target gives as its error.
+the probability that the target gives as its error, or, where IBM's properties tell them apart,
+with one for each outcome.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeGuard
 
 import numpy as np
 from qiskit import QuantumCircuit
@@ -19,7 +21,12 @@ from qiskit_aer.noise.device import basic_device_gate_errors
 
 from qrmi_local.gate_circuits import Use
 
-__all__ = ["has_noise", "noise_model", "relax_delays"]
+__all__ = ["Flips", "has_noise", "noise_model", "read_flips", "relax_delays"]
+
+Flips = Mapping[int, tuple[float, float]]
+"""By qubit, the chances to read 1 when it is 0, and 0 when it is 1."""
+
+_FLIPS = ("prob_meas1_prep0", "prob_meas0_prep1")
 
 
 def has_noise(target: Target) -> bool:
@@ -34,8 +41,30 @@ def has_noise(target: Target) -> bool:
     )
 
 
-def noise_model(target: Target, uses: Iterable[Use]) -> NoiseModel:
-    """The noise of the given instructions on the given qubits."""
+def read_flips(properties: Mapping[str, Any] | None) -> Flips:
+    """The readout errors in IBM's properties that differ between outcomes.
+
+    Args:
+        properties: such that a `Target` could be made of them, or ``None``.
+    """
+    found: dict[int, tuple[float, float]] = {}
+    for qubit, entries in enumerate((properties or {}).get("qubits") or ()):
+        values = {entry["name"]: entry.get("value") for entry in entries}
+        up, down = (values.get(name) for name in _FLIPS)
+        if _is_chance(up) and _is_chance(down):
+            found[qubit] = (up, down)
+    return found
+
+
+def _is_chance(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and 0 <= value <= 1
+
+
+def noise_model(target: Target, uses: Iterable[Use], flips: Flips) -> NoiseModel:
+    """The noise of the given instructions on the given qubits.
+
+    ``flips`` come before the errors that the target gives to measurements.
+    """
     model = NoiseModel(basis_gates=list(target.operation_names))
     gates = Target(
         num_qubits=target.num_qubits, dt=target.dt, qubit_properties=target.qubit_properties
@@ -48,7 +77,8 @@ def noise_model(target: Target, uses: Iterable[Use]) -> NoiseModel:
         if entry is None:
             continue
         if name == "measure":
-            _add_readout(model, qubits, entry.error)
+            error = entry.error or 0.0
+            _add_readout(model, qubits, flips.get(qubits[0], (error, error)))
         else:
             places.setdefault(name, {})[qubits] = entry
     for name, entries in places.items():
@@ -74,6 +104,7 @@ def relax_delays(circuit: QuantumCircuit, target: Target) -> QuantumCircuit:
     return PassManager([relax]).run(circuit)
 
 
-def _add_readout(model: NoiseModel, qubits: tuple[int, ...], error: float | None) -> None:
-    if error:
-        model.add_readout_error(ReadoutError([[1 - error, error], [error, 1 - error]]), qubits)
+def _add_readout(model: NoiseModel, qubits: tuple[int, ...], flips: tuple[float, float]) -> None:
+    if any(flips):
+        up, down = flips
+        model.add_readout_error(ReadoutError([[1 - up, up], [down, 1 - down]]), qubits)

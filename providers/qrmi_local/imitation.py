@@ -14,14 +14,14 @@ from qrmi_local.store import Store
 
 if TYPE_CHECKING:
     from pulser.devices import Device
-    from qiskit.transpiler import Target
+    from qiskit import transpiler
 
 __all__ = ["resource"]
 
 
 def resource(
     *,
-    target: Target | None = None,
+    target: transpiler.Target | None = None,
     configuration: Mapping[str, Any] | None = None,
     properties: Mapping[str, Any] | None = None,
     device: Device | str | None = None,
@@ -60,7 +60,7 @@ def resource(
 
 
 def _description(
-    target: Target | None,
+    target: transpiler.Target | None,
     configuration: Mapping[str, Any] | None,
     properties: Mapping[str, Any] | None,
     device: Device | str | None,

@@ -40,6 +40,11 @@ class Place:
         """The supervisor's UNIX socket."""
         return self._file("sock")
 
+    @cached_property
+    def address(self) -> str:
+        """The same as a text."""
+        return str(self.socket)
+
     @property
     def life_lock(self) -> Path:
         """Held by the supervisor as long as it lives."""

@@ -35,11 +35,13 @@ class Runner:
         function: ``module:function``, called in the executor.
         python: the interpreter, of the environment that started the task.
         path: its ``PYTHONPATH``.
+        edition: of this code in that environment: after an update a new process runs its tasks.
     """
 
     function: str
     python: str
     path: str
+    edition: str = ""
 
 
 class Executor:
@@ -76,13 +78,18 @@ class Executor:
         """Whether it can take a task, as far as is known."""
         return self._process.returncode is None and not self._killed
 
-    async def run(self, task_id: str) -> dict[str, Any] | None:
-        """Run a task and return the executor's answer; ``None`` when it died."""
+    async def run(self, task_id: str, end: str) -> dict[str, Any] | None:
+        """Run a task and return the executor's answer; ``None`` when it died.
+
+        Args:
+            task_id: the task.
+            end: the state that it will have when it is completed, as JSON.
+        """
         reader, writer = self._process.stdout, self._process.stdin
         if reader is None or writer is None:
             return None
         try:
-            writer.write(json.dumps({"task": task_id}).encode() + b"\n")
+            writer.write(json.dumps({"task": task_id, "end": end}).encode() + b"\n")
             line = await reader.readline()
             answer: dict[str, Any] | None = json.loads(line) if line else None
         except (OSError, ValueError):

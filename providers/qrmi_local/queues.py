@@ -14,7 +14,8 @@ from qrmi.tasks import TaskId, TaskStatus
 from qrmi_local import batch
 from qrmi_local.process import Runner
 from qrmi_local.slot import MAX_ATTEMPTS, Entry, Slot
-from qrmi_local.store import State, Store
+from qrmi_local.state import State
+from qrmi_local.store import Store
 
 __all__ = ["Queues"]
 
@@ -49,18 +50,24 @@ class Queues:
         """Ids of the tasks that run."""
         return [slot.running.id for slot in self._slots.values() if slot.running is not None]
 
-    def take(self, task_id: str) -> Entry | None:
+    def take(self, task_id: str, fresh: dict[str, Any] | None = None) -> Entry | None:
         """The entry of a task, made and queued when it is new; ``None`` when it is not to be run.
 
         That is one that has ended, or that belongs to another host.
+
+        Args:
+            task_id: the task.
+            fresh: what it was created with, when that was a moment ago. If it has ended since,
+                its slot notices.
 
         Raises:
             TaskNotFoundError: there is no such task.
         """
         if (known := self._entries.get(task_id)) is not None:
             return known
-        meta = self._store.meta(task_id)
-        state = self._store.recorded(task_id) or State(status=TaskStatus.QUEUED)
+        meta = fresh or self._store.meta(task_id)
+        known_state = None if fresh and "open" not in fresh else self._store.recorded(task_id)
+        state = known_state or State(status=TaskStatus.QUEUED)
         if meta["host"] != self._host or state.status.is_final:
             return None
         entry = Entry(

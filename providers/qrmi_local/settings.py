@@ -9,10 +9,10 @@ from qrmi.settings import Settings, setting
 __all__ = ["LocalSettings"]
 
 
-def _seconds(text: str) -> float:
+def _positive(text: str) -> float:
     value = float(text)
     if not 0.0 < value < 1e9:  # also refuses NaN
-        raise ValueError("expected a number of seconds greater than 0")
+        raise ValueError("expected a number greater than 0")
     return value
 
 
@@ -33,6 +33,7 @@ class LocalSettings(Settings):
         seed: makes results repeatable; ``None`` for fresh randomness in each task.
         noise: whether the imitated device's noise is applied.
         idle_seconds: how long the simulator's processes stay after their last task.
+        keep_days: how long tasks are kept after their end, with their results.
     """
 
     device: str | None = setting(
@@ -53,6 +54,12 @@ class LocalSettings(Settings):
     idle_seconds: float = setting(
         "QRMI_LOCAL_IDLE_SECONDS",
         default=600.0,
-        convert=_seconds,
+        convert=_positive,
         help="Seconds without work after which the simulator's processes leave.",
+    )
+    keep_days: float = setting(
+        "QRMI_LOCAL_KEEP_DAYS",
+        default=30.0,
+        convert=_positive,
+        help="Days for which tasks that have ended are kept, with their results.",
     )

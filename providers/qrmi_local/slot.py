@@ -7,18 +7,21 @@ import collections
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 
 from qrmi.errors import QrmiError
 from qrmi.tasks import TaskStatus
 from qrmi_local.process import Executor, Runner, how_it_ended
-from qrmi_local.store import State, Store
+from qrmi_local.state import State
+from qrmi_local.store import Store
 
 __all__ = ["MAX_ATTEMPTS", "Entry", "Slot"]
 
 MAX_ATTEMPTS = 3
 _LOOK_SECONDS = 1.0
+_SHORT_SECONDS = 0.02
 
 _log = logging.getLogger("qrmi.local.slot")
 
@@ -54,17 +57,25 @@ class Entry:
     def note(self, store: Store, status: TaskStatus) -> None:
         """Record where it is."""
         self.status = status
-        store.set_state(self.id, self._state())
+        store.set_state(self.id, self.state(status))
 
     def end(self, store: Store, status: TaskStatus, reason: str = "") -> None:
         """Record its final state, unless another host gave it one; then that is its state."""
         self.status = status
-        if not store.end(self.id, attrs.evolve(self._state(reason), ended_at=time.time())):
+        final = attrs.evolve(self.state(status, reason), ended_at=time.time())
+        if not store.end(self.id, final):
             self.status = store.state(self.id).status
 
-    def _state(self, reason: str = "") -> State:
+    def complete(self, store: Store, offer: str) -> None:
+        """Record the end that its executor offers, as `end` does."""
+        self.status = TaskStatus.COMPLETED
+        if not store.accept_end(self.id, offer):
+            self.status = store.state(self.id).status
+
+    def state(self, status: TaskStatus, reason: str = "") -> State:
+        """What to record of it."""
         return State(
-            status=self.status,
+            status=status,
             reason=reason,
             queued_at=self.queued_at,
             started_at=self.started_at,
@@ -76,7 +87,8 @@ class Slot:
     """A queue and its executor, started when first needed and after each death.
 
     An executor's death while a task runs counts as one attempt; a task that was begun
-    `MAX_ATTEMPTS` times fails.
+    `MAX_ATTEMPTS` times fails. That a task runs is recorded only if it goes on for a moment:
+    most gate programs are over before their files could tell of it.
     """
 
     def __init__(
@@ -122,7 +134,7 @@ class Slot:
                 await self._run(entry)
             except Exception as error:
                 _log.exception("task %s", entry.id)
-                self._finish(entry, TaskStatus.FAILED, f"{type(error).__name__}: {error}")
+                self._fail(entry, f"{type(error).__name__}: {error}")
 
     def give_back(self) -> None:
         """Note of the task that runs that it is queued, as if never begun."""
@@ -143,20 +155,38 @@ class Slot:
         self.running = entry
         entry.attempts += 1
         entry.started_at = time.time()
-        entry.note(self._store, TaskStatus.RUNNING)
-        self._on_begin(entry)
-        watch = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look, entry)
+        entry.status = TaskStatus.RUNNING
+        loop = asyncio.get_running_loop()
+        watch = loop.call_later(_SHORT_SECONDS, self._note_running, entry)
         try:
-            answer = await process.run(entry.id)
+            end = entry.state(TaskStatus.COMPLETED)
+            answer = await process.run(entry.id, end.to_json())
         finally:
             self.running = None
             watch.cancel()
+        await self._take_answer(entry, process, answer)
+
+    async def _take_answer(
+        self, entry: Entry, process: Executor, answer: dict[str, Any] | None
+    ) -> None:
         if answer is None:
             await self._bury(entry, process)
-        elif answer["reason"] is None:
-            self._finish(entry, TaskStatus.COMPLETED)
+            return
+        if answer["reason"] is None:
+            self._finish(entry, lambda: entry.complete(self._store, answer["end"]))
         else:
-            self._finish(entry, TaskStatus.FAILED, answer["reason"])
+            self._fail(entry, answer["reason"])
+        if answer["leaves"]:
+            self._process = None
+            await process.end()
+
+    def _note_running(self, entry: Entry) -> None:
+        try:
+            entry.note(self._store, TaskStatus.RUNNING)
+            self._on_begin(entry)
+        except QrmiError:
+            _log.exception("that task %s runs cannot be written", entry.id)
+        asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look, entry)
 
     def _look(self, entry: Entry) -> None:
         """Notice that another host stopped the task that runs here."""
@@ -193,16 +223,19 @@ class Slot:
         _log.warning("executor of task %s ended: %s", entry.id, how_it_ended(code))
         if entry.attempts >= MAX_ATTEMPTS:
             reason = f"the simulator's process {how_it_ended(code)}, {entry.attempts} times"
-            self._finish(entry, TaskStatus.FAILED, reason)
+            self._fail(entry, reason)
         else:
             entry.note(self._store, TaskStatus.QUEUED)
             self._queue.appendleft(entry)
             self._filled.set()
 
-    def _finish(self, entry: Entry, status: TaskStatus, reason: str = "") -> None:
+    def _fail(self, entry: Entry, reason: str) -> None:
+        self._finish(entry, lambda: entry.end(self._store, TaskStatus.FAILED, reason))
+
+    def _finish(self, entry: Entry, record: Callable[[], None]) -> None:
         if not entry.ended.is_set():
             try:
-                entry.end(self._store, status, reason)
+                record()
             except QrmiError:
-                _log.exception("task %s ends as %s, which cannot be written", entry.id, status.name)
+                _log.exception("the end of task %s cannot be written", entry.id)
         self._on_end(entry)

@@ -1,44 +1,45 @@
 """Tasks of the embedded simulator as files: what any process, on any host, can read.
 
-A task is a folder ``tasks/<id>``, made elsewhere and renamed into place, so that it appears whole
-or not at all and only once::
+A task is a few files ``tasks/<id>.<name>``. Each is made elsewhere and linked into place, so that
+it appears whole or not at all and only once::
 
-    task.jsonl   line 1: how to run it (`read_meta`); line 2: its payload, as JSON
-    state        where it is, while it has not ended; replaced atomically
-    end          its final state; linked into place, so exactly one writer sets it, for ever
-    result       JSON text, written before an ``end`` that says COMPLETED
-    log          what the simulation printed, logged or warned of
-    closed       (batches) no more jobs come
+    task     line 1: how to run it; line 2: its payload, as JSON
+    state    where it is, while it has not ended; replaced atomically, and not by a short task
+    end      line 1: its final state, set by exactly one writer, for ever; then its result
+    log      what the simulation printed, logged or warned of
+    closed   (batches) no more jobs come
 
-Nothing is synced to disk: after a power cut a task may be lost; after a crash of any process it
-is not. Folders and files are for their owner only.
+They are as few as can be, two for a short task, because making a file is what costs on many file
+systems. Nothing is synced to disk: after a power cut a task may be lost; after a crash of any
+process it is not. Folders and files are for their owner only.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import re
-import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import attrs
 
 from qrmi.errors import ResourceUnavailableError, TaskNotFoundError
 from qrmi.tasks import TaskId, TaskStatus
+from qrmi_local.state import State
 
-__all__ = ["State", "Store", "task_id_of_key"]
+__all__ = ["Store", "task_id_of_key"]
 
 _NAMESPACE = uuid.UUID("6b1f6c0e-52f0-5d5c-9a3a-6f0a9d3a7c11")
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-[0-9]+)?")
 _UUID_LENGTH = 36
-_STALE_DRAFT_SECONDS = 86400.0
+_STALE_SECONDS = 86400.0
+_NAMES = ("task", "state", "closed", "log", "end")
 
 
 def task_id_of_key(key: str) -> TaskId:
@@ -46,36 +47,7 @@ def task_id_of_key(key: str) -> TaskId:
     return TaskId(str(uuid.uuid5(_NAMESPACE, key)))
 
 
-@attrs.frozen(kw_only=True)
-class State:
-    """Where a task is.
-
-    Attributes:
-        status: its status.
-        reason: why it failed; empty otherwise.
-        queued_at, started_at, ended_at: seconds since 1970, ``None`` when not yet.
-        attempts: how often it was begun.
-    """
-
-    status: TaskStatus
-    reason: str = ""
-    queued_at: float | None = None
-    started_at: float | None = None
-    ended_at: float | None = None
-    attempts: int = 0
-
-    def to_json(self) -> str:
-        """One JSON object; the status by name."""
-        return json.dumps({**attrs.asdict(self), "status": self.status.name})
-
-    @classmethod
-    def from_json(cls, text: str) -> State:
-        """The inverse of `to_json`."""
-        values = json.loads(text)
-        return cls(**{**values, "status": TaskStatus[values["status"]]})
-
-
-@attrs.frozen
+@attrs.frozen(slots=False)
 class Store:
     """All tasks below one folder; holds no open file.
 
@@ -98,53 +70,40 @@ class Store:
         Raises:
             ResourceUnavailableError: the folder cannot be written.
         """
-        draft = self.root / "tasks" / f".{uuid.uuid4().hex}"
+        header = json.dumps(meta, separators=(",", ":"))
+        one_line = payload.replace("\n", " ").replace("\r", " ")  # blanks: JSON escapes others
         with self._writing():
-            self._make_draft(draft)
-            header = json.dumps(meta, separators=(",", ":"))
-            one_line = payload.replace("\n", " ").replace("\r", " ")  # blanks: JSON escapes others
-            _write(draft / "task.jsonl", f"{header}\n{one_line}\n")
-            try:
-                draft.rename(self._folder(task_id))
-            except OSError as error:
-                shutil.rmtree(draft, ignore_errors=True)
-                if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-                    return False
-                raise
-        return True
+            draft = self._draft(f"{header}\n{one_line}\n")
+            return self._put(draft, self._file(task_id, "task"))
 
     def set_state(self, task_id: str, state: State) -> None:
         """Replace the state of a task that has not ended."""
         with self._writing():
-            _replace(self._folder(task_id) / "state", state.to_json())
+            os.replace(self._draft(state.to_json()), self._file(task_id, "state"))  # noqa: PTH105
 
     def end(self, task_id: str, state: State) -> bool:
         """Give a task its final state; false when it has one, which stays."""
-        folder = self._folder(task_id)
-        draft = folder / f".{uuid.uuid4().hex}"
         with self._writing():
-            _write(draft, state.to_json())
-            try:
-                os.link(draft, folder / "end")
-            except FileExistsError:
-                return False
-            finally:
-                draft.unlink()
-        return True
+            return self._put(self._draft(f"{state.to_json()}\n"), self._file(task_id, "end"))
+
+    def offer_end(self, state: State, result: str) -> str:
+        """Write a final state with a result, for `accept_end`; its name is returned."""
+        with self._writing():
+            return self._draft(f"{state.to_json()}\n{result}").rpartition("/")[2]
+
+    def accept_end(self, task_id: str, offer: str) -> bool:
+        """Make what `offer_end` wrote a task's end; false when it has one, which stays."""
+        with self._writing():
+            return self._put(f"{self._tasks}/{offer}", self._file(task_id, "end"))
 
     def close_batch(self, batch_id: str) -> None:
         """Mark a batch as complete; marking it twice is no error."""
-        with self._writing(), contextlib.suppress(FileExistsError):
-            (self._folder(batch_id) / "closed").touch(mode=0o600, exist_ok=False)
-
-    def write_result(self, task_id: str, text: str) -> None:
-        """Keep a result; it counts once the task has ended as COMPLETED."""
         with self._writing():
-            _replace(self._folder(task_id) / "result", text)
+            Path(self._file(batch_id, "closed")).touch(mode=0o600)
 
     def append_log(self, task_id: str, data: bytes) -> None:
         """Add to a task's log."""
-        with self._writing(), (self._folder(task_id) / "log").open("ab") as file:
+        with self._writing(), Path(self._file(task_id, "log")).open("ab") as file:
             file.write(data)
 
     def put_device(self, digest: str, text: str) -> None:
@@ -153,20 +112,30 @@ class Store:
         if not path.exists():
             with self._writing():
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _replace(path, text)
+                draft = path.with_name(f".{uuid.uuid4().hex}")
+                _write(str(draft), text)
+                draft.replace(path)
+
+    def remove(self, task_id: str) -> None:
+        """Remove a task that has ended; from then on there is no such task."""
+        with self._writing():
+            for name in _NAMES:  # its end last: it must never look as if it were to be run again
+                Path(self._file(task_id, name)).unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Remove drafts that a crash left behind a day ago or earlier."""
-        for entry in self._entries():
+        """Remove drafts and remains that a crash left behind a day ago or earlier."""
+        entries = self._entries()
+        known = {_task_of(entry) for entry in entries if entry.name.endswith(".task")}
+        for entry in entries:
             with contextlib.suppress(OSError):
-                if entry.name.startswith(".") and _age(entry) > _STALE_DRAFT_SECONDS:
-                    shutil.rmtree(entry.path)
+                if _task_of(entry) not in known and _age(entry) > _STALE_SECONDS:
+                    Path(entry.path).unlink()
 
     # --- reading ------------------------------------------------------------------------------
 
     def exists(self, task_id: str) -> bool:
         """Whether there is such a task. Raises `TaskNotFoundError` for what cannot be an id."""
-        return (self._folder(task_id) / "task.jsonl").exists()
+        return _is_file(self._file(task_id, "task"))
 
     def meta(self, task_id: str) -> dict[str, Any]:
         """How to run a task, as `create` was told. Raises `TaskNotFoundError`."""
@@ -185,36 +154,48 @@ class Store:
     def state(self, task_id: str) -> State:
         """Where a task is. Raises `TaskNotFoundError`."""
         recorded = self.recorded(task_id)
-        if recorded is not None:
-            return recorded
-        return State(status=TaskStatus.QUEUED, queued_at=self.meta(task_id)["queued_at"])
+        if recorded is None:
+            return State(status=TaskStatus.QUEUED, queued_at=self.meta(task_id)["queued_at"])
+        if not self.exists(task_id):
+            raise _not_found(task_id)
+        return recorded
 
     def recorded(self, task_id: str) -> State | None:
         """Where a task is; ``None`` when nothing was noted since it was created, if it was."""
-        folder = self._folder(task_id)
-        for name in ("end", "state"):
-            with contextlib.suppress(FileNotFoundError):
-                return State.from_json((folder / name).read_text())
+        for name in ("end", "state", "end"):  # a state is replaced by an end, never the reverse
+            with contextlib.suppress(FileNotFoundError), _open(self._file(task_id, name)) as file:
+                return State.from_json(file.readline())
         return None
 
     def has_ended(self, task_id: str) -> bool:
         """Whether a task has a final state."""
-        return (self._folder(task_id) / "end").exists()
+        return _is_file(self._file(task_id, "end"))
+
+    def ended_at(self, task_id: str) -> float | None:
+        """When a task ended, seconds since 1970; ``None`` when it has not."""
+        with contextlib.suppress(FileNotFoundError):
+            return os.stat(self._file(task_id, "end")).st_mtime  # noqa: PTH116
+        return None
 
     def is_closed(self, batch_id: str) -> bool:
         """Whether a batch takes no more jobs."""
-        return (self._folder(batch_id) / "closed").exists()
+        return _is_file(self._file(batch_id, "closed"))
 
-    def result(self, task_id: str) -> str:
-        """The result of a task that has ended as COMPLETED."""
-        return (self._folder(task_id) / "result").read_text(encoding="utf-8")
+    def outcome(self, task_id: str) -> tuple[State, str]:
+        """Where a task is, and its result, empty unless it has one. Raises `TaskNotFoundError`."""
+        with contextlib.suppress(FileNotFoundError), _open(self._file(task_id, "end")) as file:
+            state = State.from_json(file.readline())
+            if not self.exists(task_id):
+                raise _not_found(task_id)
+            return state, file.read()
+        return self.state(task_id), ""
 
     def log(self, task_id: str) -> str:
         """A task's log so far; empty when nothing was logged. Raises `TaskNotFoundError`."""
         if not self.exists(task_id):
             raise _not_found(task_id)
         with contextlib.suppress(FileNotFoundError):
-            return (self._folder(task_id) / "log").read_text(encoding="utf-8", errors="replace")
+            return Path(self._file(task_id, "log")).read_text(encoding="utf-8", errors="replace")
         return ""
 
     def device(self, digest: str) -> str:
@@ -229,11 +210,10 @@ class Store:
         """Ids of all tasks and jobs of batches, newest first."""
         found = []
         for entry in self._entries():
-            if _ID.fullmatch(entry.name):
+            if entry.name.endswith(".task") and _ID.fullmatch(_task_of(entry)):
                 with contextlib.suppress(OSError):
                     # The file never changes: its time is that of the start.
-                    when = (Path(entry.path) / "task.jsonl").stat().st_mtime_ns
-                    found.append((when, TaskId(entry.name)))
+                    found.append((entry.stat().st_mtime_ns, TaskId(_task_of(entry))))
         return [task_id for _, task_id in sorted(found, reverse=True)]
 
     def tasks(self) -> list[TaskId]:
@@ -244,8 +224,6 @@ class Store:
         """Ids of a batch's jobs, in the order in which they were added; a job has none."""
         if len(batch_id) != _UUID_LENGTH:
             return
-        if len(batch_id) != _UUID_LENGTH:  # a job, or no id at all
-            return
         number = 0
         while self.exists(job := f"{batch_id}-{number}"):
             yield TaskId(job)
@@ -253,32 +231,49 @@ class Store:
 
     # --- inside -------------------------------------------------------------------------------
 
-    def _folder(self, task_id: str) -> Path:
+    @cached_property
+    def _tasks(self) -> str:
+        return str(self.root / "tasks")  # a text: Path's operators would double the time of a task
+
+    def _file(self, task_id: str, name: str) -> str:
         if not _ID.fullmatch(task_id):  # ids come from people: none may lead elsewhere
             raise _not_found(task_id)
-        return self.root / "tasks" / task_id
+        return f"{self._tasks}/{task_id}.{name}"
 
     def _entries(self) -> list[os.DirEntry[str]]:
         try:
-            with os.scandir(self.root / "tasks") as entries:
+            with os.scandir(self._tasks) as entries:
                 return list(entries)
         except FileNotFoundError:
             return []
 
     def _lines(self, task_id: str, count: int) -> list[str]:
         try:
-            with (self._folder(task_id) / "task.jsonl").open(encoding="utf-8") as file:
+            with _open(self._file(task_id, "task")) as file:
                 return [file.readline() for _ in range(count)]
         except FileNotFoundError:
             raise _not_found(task_id) from None
 
-    def _make_draft(self, draft: Path) -> None:
+    def _draft(self, text: str) -> str:
+        """A new file that nobody looks at yet."""
+        path = f"{self._tasks}/.{uuid.uuid4().hex}"
         try:
-            draft.mkdir(mode=0o700)
+            _write(path, text)
         except FileNotFoundError:
-            draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            Path(self._tasks).mkdir(mode=0o700, parents=True, exist_ok=True)
             self.root.chmod(0o700)
-            draft.mkdir(mode=0o700)
+            _write(path, text)
+        return path
+
+    def _put(self, draft: str, path: str) -> bool:
+        """Give a draft its name; false when another file has it."""
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return False
+        finally:
+            os.unlink(draft)  # noqa: PTH108
+        return True
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -295,17 +290,27 @@ def _not_found(task_id: str) -> TaskNotFoundError:
     return TaskNotFoundError(f"the embedded simulator has no task {task_id!r}", task_id=task_id)
 
 
+def _task_of(entry: os.DirEntry[str]) -> str:
+    return entry.name.partition(".")[0]
+
+
 def _age(entry: os.DirEntry[str]) -> float:
     return time.time() - entry.stat(follow_symlinks=False).st_mtime
 
 
-def _write(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+def _is_file(path: str) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 (all such: see `Store._tasks`)
 
 
-def _replace(path: Path, text: str) -> None:
-    draft = path.with_name(f".{uuid.uuid4().hex}")
-    _write(draft, text)
-    draft.replace(path)
+def _open(path: str) -> IO[str]:
+    return open(path, encoding="utf-8", newline="\n")  # noqa: PTH123
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode())
+    except OSError:
+        os.unlink(path)  # noqa: PTH108 (half a file would keep the very room that is short)
+        raise

@@ -2,7 +2,8 @@
 
 It imports no SDK. Programs start it when there is none, and it outlives them; it leaves after
 some time without work. It alone moves tasks of its host from queued to a final state. When it
-dies, executors die with it, and the next one runs what had not ended again.
+dies, executors die with it, and the next one runs what had not ended again. It leaves at once when
+a program of a newer edition comes.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from qrmi.errors import QrmiError
 from qrmi_local.place import Place, locked
 from qrmi_local.queues import Queues
+from qrmi_local.retention import TIDY_SECONDS, remove_old
 from qrmi_local.store import Store
 
 __all__ = ["Supervisor", "main"]
@@ -39,14 +41,21 @@ class Supervisor:
     Args:
         store: the tasks.
         idle_seconds: how long to stay without work and without requests.
+        keep_days: how long to keep tasks that have ended.
+        edition: what `qrmi_local.edition` gave the program that started it.
     """
 
-    def __init__(self, store: Store, idle_seconds: float) -> None:
+    def __init__(
+        self, store: Store, idle_seconds: float, keep_days: float, edition: Sequence[int]
+    ) -> None:
         self._store = store
         self._queues = Queues(store)
         self._idle_seconds = idle_seconds
+        self._keep_days = keep_days
+        self._edition = list(edition)
         self._last_request = time.monotonic()
-        self._guests: set[_Conversation] = set()
+        self._pending = 0
+        self._stop_listening: Callable[[], None] = lambda: None
         self._leaving = asyncio.Event()
         self._verbs: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
             "add": self._add,
@@ -62,36 +71,38 @@ class Supervisor:
         """Answer requests until told to leave or idle for long enough."""
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, self._leaving.set)
+            loop.add_signal_handler(name, self._depart)
         socket_path.unlink(missing_ok=True)
         server = await loop.create_unix_server(
             lambda: _Conversation(self), socket_path, backlog=_BACKLOG
         )
+
+        def stop_listening() -> None:
+            server.close()
+            socket_path.unlink(missing_ok=True)
+
+        self._stop_listening = stop_listening
         on_ready()
         chores = [
             asyncio.create_task(self._queues.recover()),
             asyncio.create_task(self._leave_when_idle()),
+            asyncio.create_task(self._tidy()),
         ]
         await self._leaving.wait()
-        server.close()
-        socket_path.unlink(missing_ok=True)
         for chore in chores:
             chore.cancel()
         await self._queues.leave()
 
-    def welcome(self, guest: _Conversation) -> None:
-        """Stay as long as this connection does."""
-        self._guests.add(guest)
-
-    def part(self, guest: _Conversation) -> None:
-        """A connection is gone."""
-        self._guests.discard(guest)
-        self._last_request = time.monotonic()
-
-    async def answer(self, line: bytes) -> dict[str, Any]:
-        """Do what a request asks for."""
+    async def answer(self, line: bytes) -> dict[str, Any] | None:
+        """Do what a request asks for; ``None`` when the next supervisor is to do it."""
+        self._pending += 1
         try:
             request = json.loads(line)
+            if request.get("edition", []) > self._edition:
+                _log.info("a program of a newer edition came: leaving")
+                self._depart()
+            if self._leaving.is_set():
+                return None
             return await self._verbs[request["do"]](request)
         except QrmiError as error:
             return {"error": [type(error).__name__, error.message, error.hint]}
@@ -99,11 +110,14 @@ class Supervisor:
             _log.exception("request")
             text = f"request failed: {type(error).__name__}: {error}"
             return {"error": ["ResourceUnavailableError", text, ""]}
+        finally:
+            self._pending -= 1
+            self._last_request = time.monotonic()
 
     # --- requests -----------------------------------------------------------------------------
 
     async def _start(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._queues.take(request["task"])
+        self._queues.take(request["task"], request.get("meta"))
         return {}
 
     async def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -137,10 +151,23 @@ class Supervisor:
         return {"pid": os.getpid(), "queued": queues.queued, "running": queues.running}
 
     async def _leave(self, _request: dict[str, Any]) -> dict[str, Any]:
-        self._leaving.set()
+        self._depart()
         return {}
 
     # --- inside -------------------------------------------------------------------------------
+
+    def _depart(self) -> None:
+        """Take no more requests; whoever comes from now on finds nobody and starts the next."""
+        self._stop_listening()
+        self._leaving.set()
+
+    async def _tidy(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(remove_old, self._store, self._keep_days)
+            except QrmiError:
+                _log.exception("old tasks cannot be removed")
+            await asyncio.sleep(TIDY_SECONDS)
 
     async def _foreign_end(self, task_id: str) -> None:
         """Wait for the end of a task that another host runs: only its files tell."""
@@ -151,10 +178,10 @@ class Supervisor:
         while True:
             last_use = max(self._last_request, self._queues.last_end)
             spare = last_use + self._idle_seconds - time.monotonic()
-            busy = self._guests or self._queues.queued or self._queues.running
+            busy = self._pending or self._queues.queued or self._queues.running
             if not busy and spare <= 0:
                 _log.info("idle for %s s: leaving", self._idle_seconds)
-                self._leaving.set()
+                self._depart()
                 return
             await asyncio.sleep(self._idle_seconds if busy else spare)
 
@@ -162,7 +189,7 @@ class Supervisor:
 class _Conversation(asyncio.Protocol):
     """One connection: requests and answers, a line each, one after the other.
 
-    A protocol rather than a stream: it costs a fraction, and each task takes two connections.
+    A protocol rather than a stream: it costs a fraction, and each task takes two requests.
     """
 
     def __init__(self, supervisor: Supervisor) -> None:
@@ -172,7 +199,6 @@ class _Conversation(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._supervisor.welcome(self)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -181,13 +207,15 @@ class _Conversation(asyncio.Protocol):
             self._task = asyncio.create_task(self._answer(line))
 
     def connection_lost(self, _error: Exception | None) -> None:
-        self._supervisor.part(self)
         if self._task is not None:
             self._task.cancel()
 
     async def _answer(self, line: bytes) -> None:
         answer = await self._supervisor.answer(line)
-        self._transport.write(json.dumps(answer).encode() + b"\n")
+        if answer is None:
+            self._transport.close()
+        else:
+            self._transport.write(json.dumps(answer).encode() + b"\n")
 
 
 def main() -> None:
@@ -195,6 +223,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="qrmi_local.supervisor")
     parser.add_argument("root", type=Path)
     parser.add_argument("--idle-seconds", type=float, required=True)
+    parser.add_argument("--keep-days", type=float, required=True)
+    parser.add_argument("--edition", type=json.loads, required=True)
     parser.add_argument("--ready", type=int, required=True, help="descriptor told when it listens")
     arguments = parser.parse_args()
     if os.fork():
@@ -207,7 +237,9 @@ def main() -> None:
     signal.alarm(_LOCK_SECONDS)  # one that hangs must not be waited for by ever more of us
     with locked(place.life_lock):
         signal.alarm(0)
-        supervisor = Supervisor(Store(arguments.root), arguments.idle_seconds)
+        supervisor = Supervisor(
+            Store(arguments.root), arguments.idle_seconds, arguments.keep_days, arguments.edition
+        )
         asyncio.run(supervisor.serve(place.socket, lambda: _tell(arguments.ready)))
 
 

@@ -34,7 +34,9 @@ _INSTRUCTIONS = (
 )
 
 
-@lru_cache(maxsize=16)
+_found: set[str] = set()
+
+
 def target_text(device: Device | None, name: str) -> str:
     """The target of a resource that imitates ``device``, or of the ideal simulators.
 
@@ -42,24 +44,31 @@ def target_text(device: Device | None, name: str) -> str:
         device: the imitated device.
         name: what the resource is called.
     """
+    return _target_text(
+        device, name, is_installed(DeviceKind.GATE), is_installed(DeviceKind.ANALOG)
+    )
+
+
+@lru_cache(maxsize=16)
+def _target_text(device: Device | None, name: str, has_gates: bool, has_pulses: bool) -> str:
     if device is None:
-        gates = _ideal_configuration(name) if is_installed(DeviceKind.GATE) else None
-        pulses = _shipped_devices() if is_installed(DeviceKind.ANALOG) else []
-        return _written(gates, None, pulses)
+        gates = _ideal_configuration(name) if has_gates else None
+        return _written(gates, None, _shipped_devices() if has_pulses else [])
     if device.kind is DeviceKind.ANALOG:
         return _written(None, None, [{"device_type": device.name, "specs": device.text}])
     data = json.loads(device.text)
     return _written(data["configuration"], data["properties"], [])
 
 
-@lru_cache(maxsize=2)
-def _found(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
-
-
 def is_installed(kind: DeviceKind) -> bool:
     """Whether the simulator for a kind of program is there; it is not imported."""
-    return _found(SIMULATORS[kind])
+    module = SIMULATORS[kind]
+    if module not in _found:
+        importlib.invalidate_caches()  # it may have been installed a moment ago
+        if importlib.util.find_spec(module) is None:
+            return False
+        _found.add(module)
+    return True
 
 
 def _written(

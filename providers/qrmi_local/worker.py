@@ -1,10 +1,12 @@
 """An executor: ``python -m qrmi_local.worker module:function STORE``.
 
 The function is imported, with the SDK that it needs, on the main thread, which then runs one task
-after the other: a JSON line ``{"task": id}`` comes in on stdin, ``{"task": id, "reason": null}``
-goes out on stdout, where the reason says why the task failed. Standard output as Python and
-native code know it is stderr from then on, which the supervisor gave us as a file, the spool: what
-a task left there becomes part of its log.
+after the other. A JSON line ``{"task": id, "end": state}`` comes in on stdin; ``{"end": name,
+"reason": null, "leaves": false}`` goes out on stdout: ``end`` names what `Store.offer_end` wrote,
+``reason`` says why the task failed, ``leaves`` that this process takes no other task, which is so
+when the function could not be imported: the next process may find what was not installed.
+Standard output as Python and native code know it is stderr from then on, which the supervisor gave
+us as a file, the spool: what a task left there becomes part of its log.
 
 The function is called as ``function(payload, device=…, seed=…, noise=…, log=…)`` and returns the
 result's JSON text. ``device`` is the imitated device's description, JSON text, or ``None``; ``log``
@@ -15,11 +17,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import json
 import logging
 import os
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -27,8 +31,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from qrmi.errors import QrmiError
 from qrmi.payloads import Payload, from_json
+from qrmi_local.checks import missing_extra
+from qrmi_local.state import State
 from qrmi_local.store import Store
 
 __all__ = ["main"]
@@ -48,13 +56,17 @@ def main() -> None:
     _die_with_parent()
     requests, answers = _take_pipes()
     _listen_to_everyone()
-    function = _load(arguments.function)
+    function, is_there = _load(arguments.function)
+    gc.freeze()  # the SDK's objects stay: looking through them now and then takes long
     store = Store(arguments.root)
     for line in requests:
-        task_id = json.loads(line)["task"]
-        reason = _serve(function, store, task_id)
-        answers.write(json.dumps({"task": task_id, "reason": reason}) + "\n")
+        request = json.loads(line)
+        end, reason = _serve(function, store, request["task"], request["end"])
+        answer = {"end": end, "reason": reason, "leaves": not is_there}
+        answers.write(json.dumps(answer) + "\n")
         answers.flush()
+        if not is_there:
+            return
 
 
 def _take_pipes() -> tuple[Any, Any]:
@@ -92,23 +104,31 @@ def _listen_to_everyone() -> None:
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
 
 
-def _load(name: str) -> Function:
-    """The function, or one that fails each task with the reason why it cannot be imported."""
+def _load(name: str) -> tuple[Function, bool]:
+    """The function and true, or one that fails a task with the reason why there is none."""
     module, _, attribute = name.partition(":")
     try:
         function: Function = getattr(importlib.import_module(module), attribute)
     except BaseException as error:
-        failure = error
+        failure = missing_extra(error) or error
 
         def refuse(_payload: Payload, **_settings: object) -> str:
             raise failure
 
-        return refuse
-    return function
+        return refuse, False
+    return function, True
 
 
-def _serve(function: Function, store: Store, task_id: str) -> str | None:
-    """Run a task, keep its result, move the spool to its log; return why it failed."""
+def _serve(function: Function, store: Store, task_id: str, end: str) -> tuple[str, str | None]:
+    """Run a task, offer its result, move the spool to its log; return the offer or why it failed.
+
+    Args:
+        function: what runs it.
+        store: the tasks.
+        task_id: the task.
+        end: its state when it is completed, JSON text without the time of its end.
+    """
+    offer, reason = "", None
     try:
         meta, text = store.task(task_id)
         settings = {name: meta[name] for name in ("seed", "noise")}
@@ -116,15 +136,15 @@ def _serve(function: Function, store: Store, task_id: str) -> str | None:
         result = function(
             _payload(store, text, meta.get("batch")), device=device, log=_note, **settings
         )
-        store.write_result(task_id, result)
-        reason = None
+        state = attrs.evolve(State.from_json(end), ended_at=time.time())
+        offer = store.offer_end(state, result)
     except QrmiError as error:
         reason = str(error)
     except BaseException as error:  # whatever native code raises, and attempts to leave
         traceback.print_exc()
         reason = f"{type(error).__name__}: {error}"
     _empty_spool(store, task_id)
-    return reason[:_LONGEST_REASON] if reason is not None else None
+    return offer, reason[:_LONGEST_REASON] if reason is not None else None
 
 
 @lru_cache(maxsize=16)

@@ -1,20 +1,16 @@
-"""The ``qrmi`` command: its parser, and what happens to errors."""
+"""The ``qrmi`` command: its parser and its log."""
 
 from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from qrmi.cli import config, console, demo, exits, resources, run_program, tasks
-from qrmi.errors import Owner, QrmiError
+from qrmi.cli import arguments, config, console, demo, exits, guard, resources, run_program, tasks
 
 __all__ = ["build_parser", "run"]
-
-_log = logging.getLogger(__name__)
 
 _GROUPS = (demo, resources, run_program, tasks, config)
 _INTERRUPTED = "interrupted; a task that was started goes on: `qrmi tasks` lists it"
@@ -37,7 +33,7 @@ errors go to stderr. `qrmi COMMAND --help` tells more about a command.
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command."""
-    parser = argparse.ArgumentParser(
+    parser = arguments.Parser(
         prog="qrmi",
         description="Run quantum programs on any resource, and look after their tasks.",
         epilog=_EPILOG,
@@ -55,41 +51,25 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Parse ``argv``, run the command, and return its exit code; errors go to stderr."""
+    console.prepare_streams()
     parser = build_parser()
+    given = sys.argv[1:] if argv is None else argv
     try:
-        args = parser.parse_args(argv)
-    except SystemExit as stop:  # argparse has said why
+        args = parser.parse_args(given)
+    except SystemExit as stop:  # after --help and --version
         return int(stop.code or 0)
+    except arguments.WrongArgumentsError as error:
+        as_json = "--json" in given
+        if not as_json:
+            console.notice(error.usage.rstrip())
+        console.error(error, as_json=as_json)
+        return exits.Exit.USAGE
     if args.command is None:
         parser.print_help()
         return exits.Exit.USAGE
     _log_to_stderr(args.verbose)
-    return _guarded(args)
-
-
-def _guarded(args: argparse.Namespace) -> int:
-    try:
-        code = int(args.run(args))
-        sys.stdout.flush()
-    except QrmiError as error:
-        console.error(error, as_json=getattr(args, "json", False))
-        return exits.of_error(error)
-    except KeyboardInterrupt as interrupt:
-        console.notice(str(interrupt) or _INTERRUPTED)
-        return exits.of_error(interrupt)
-    except BrokenPipeError:  # the reader, `head` for one, has what it wants
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exits.Exit.OK
-    except Exception as error:  # a defect, ours or an SDK's: the traceback is for its report
-        _log.info("unexpected", exc_info=True)
-        problem = QrmiError(
-            f"unexpected {type(error).__name__}: {error}",
-            owner=Owner.VENDOR,
-            hint="run `qrmi -v ...` for the traceback, and report it",
-        )
-        console.error(problem, as_json=getattr(args, "json", False))
-        return exits.Exit.ERROR
-    return code
+    as_json = getattr(args, "json", False)
+    return guard.guarded(lambda: args.run(args), as_json=as_json, interrupted=_INTERRUPTED)
 
 
 def _log_to_stderr(verbosity: int) -> None:

@@ -4,8 +4,36 @@ from __future__ import annotations
 
 import argparse
 import math
+from typing import NoReturn
 
-__all__ = ["add_command", "json_flag", "positive_int", "seconds", "timeout_flag"]
+from qrmi.errors import InvalidInputError
+
+__all__ = [
+    "Parser",
+    "WrongArgumentsError",
+    "add_command",
+    "json_flag",
+    "positive_int",
+    "seconds",
+    "seed",
+    "timeout_flag",
+]
+
+
+class WrongArgumentsError(InvalidInputError):
+    """The command line does not make sense; ``usage`` says what would."""
+
+    def __init__(self, message: str = "", *, usage: str = "") -> None:
+        super().__init__(message, hint="see --help")
+        self.usage = usage
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises, so that the caller decides how errors are shown."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `WrongArgumentsError`."""
+        raise WrongArgumentsError(f"{self.prog}: {message}", usage=self.format_usage())
 
 
 def add_command(
@@ -44,15 +72,30 @@ def timeout_flag(parser: argparse.ArgumentParser) -> None:
 
 def positive_int(text: str) -> int:
     """A whole number of at least 1."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return _whole(text, least=1)
+
+
+def seed(text: str) -> int:
+    """A whole number of at least 0."""
+    return _whole(text, least=0)
+
+
+def _whole(text: str, *, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, not {text}")
     return value
 
 
 def seconds(text: str) -> float:
     """A time of at least 0 seconds."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError(f"must be a time of at least 0 seconds, not {text}")
     return value

@@ -162,9 +162,9 @@ def _check_setting(name: str, declaration: Declaration, source: EnvironmentSourc
         return Finding(resource=name, state="default", key=key, text=_default(declaration))
     try:
         declaration.convert(text)
-    except ValueError:
+    except ValueError as error:
         shown = "" if declaration.secret else f", not {text!r}"
-        wanted = f"expected {declaration.kind}{shown}"
+        wanted = f"{declaration.wanted(error)}{shown}"
         return Finding(resource=name, state="malformed", key=key, text=wanted)
     shown = "***" if declaration.secret else text
     return Finding(resource=name, state="set", key=key, text=shown)

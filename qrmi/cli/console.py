@@ -6,17 +6,31 @@ tables and progress nicer on a terminal; without it, and in pipes and files, tex
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from qrmi.errors import QrmiError
 from qrmi.tasks import TaskStatus
 
-__all__ = ["Progress", "ascii_only", "error", "notice", "out", "out_json", "styled", "table"]
+__all__ = [
+    "Progress",
+    "ascii_only",
+    "error",
+    "error_fields",
+    "notice",
+    "out",
+    "out_json",
+    "prepare_streams",
+    "styled",
+    "table",
+]
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _OWNERS = {
@@ -36,6 +50,17 @@ _COMMAND_HINTS = {
 }
 
 
+def prepare_streams() -> None:
+    """Write ``?`` for what a standard stream's encoding lacks, and nothing to a closed one."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (for good)
+            setattr(sys, name, stream)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def out(text: str = "") -> None:
     """Write one line of data to stdout."""
     print(text)
@@ -43,7 +68,7 @@ def out(text: str = "") -> None:
 
 def out_json(value: Any) -> None:
     """Write one JSON value to stdout; with ``--json`` it is all that goes there."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    print(json.dumps(value, indent=2, ensure_ascii=ascii_only(), default=str))
 
 
 def notice(text: str) -> None:
@@ -87,7 +112,7 @@ def _hint(problem: QrmiError) -> str:
 def styled(text: str, style: str, stream: TextIO | None = None) -> str:
     """``text`` in a colour or weight when ``stream`` (stdout) is a terminal, else as it is."""
     console = _rich_console(stream or sys.stdout)
-    if console is None or not console.is_terminal or console.no_color:
+    if console is None or console.no_color or console.is_dumb_terminal:
         return text
     return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ __all__ = ["DEFAULT_SHOTS", "GateProgram", "PayloadProgram", "load", "parse"]
 DEFAULT_SHOTS = 1000
 """Shots when neither the command line nor the file says how many."""
 
+_STDIN = Path("-")
 _KNOWN = (
     "a program is OpenQASM 2 or 3 (its first statement is `OPENQASM 2.0;` or `OPENQASM 3.0;`), "
     "QPY, a Pulser sequence (abstract JSON) or a task_runner payload (JSON)"
@@ -61,7 +63,7 @@ def load(path: Path, shots: int | None = None) -> GateProgram | PayloadProgram:
     """Read a program file.
 
     Args:
-        path: the file.
+        path: the file; ``-`` is standard input.
         shots: the shots asked for; ``None`` leaves them to the file, else to `DEFAULT_SHOTS`.
 
     Raises:
@@ -70,10 +72,10 @@ def load(path: Path, shots: int | None = None) -> GateProgram | PayloadProgram:
         MissingExtraError: the SDK that reads this form is not installed.
     """
     try:
-        data = path.read_bytes()
+        data = sys.stdin.buffer.read() if path == _STDIN else path.read_bytes()
     except OSError as error:
         raise InvalidInputError(f"cannot read {path}: {error.strerror or error}") from error
-    return parse(data, str(path), shots)
+    return parse(data, "standard input" if path == _STDIN else str(path), shots)
 
 
 def parse(data: bytes, name: str, shots: int | None = None) -> GateProgram | PayloadProgram:
@@ -202,7 +204,8 @@ def _from_json(text: str, name: str, shots: int | None) -> PayloadProgram:
     try:
         payload = payloads.from_json(text)
     except InvalidInputError as error:
-        raise InvalidInputError(f"{name}: {error.message}", hint=error.hint or _KNOWN) from error
+        hint = error.hint if isinstance(data, dict) else _KNOWN
+        raise InvalidInputError(f"{name}: {error.message}", hint=hint) from error
     return PayloadProgram(form=f"{payload.FORMAT} payload", payload=_with_shots(payload, shots))
 
 

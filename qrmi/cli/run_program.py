@@ -25,7 +25,8 @@ _EXAMPLES = """\
   qrmi run local ghz.qasm --shots 2000
   qrmi run local sequence.json --out result.json
   qrmi run local ghz.qasm --json | jq .parts[0].counts
-  ID=$(qrmi run local ghz.qasm --no-wait); qrmi result $ID --wait"""
+  ID=$(qrmi run local ghz.qasm --no-wait); qrmi result $ID --wait
+  generate-circuit | qrmi run local -"""
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,11 +35,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         commands, "run", "run a program file on a resource", details=_DETAILS, examples=_EXAMPLES
     )
     parser.add_argument("name", metavar="NAME", help="a resource, as `qrmi resources` lists it")
-    parser.add_argument("file", metavar="FILE", type=Path, help="the program")
+    parser.add_argument("file", metavar="FILE", type=Path, help="the program; - is standard input")
     parser.add_argument(
         "--shots", type=arguments.positive_int, metavar="N", help=f"default: {DEFAULT_SHOTS}"
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="seed for adapting and simulating")
+    parser.add_argument(
+        "--seed", type=arguments.seed, metavar="N", help="seed for adapting and simulating"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the raw result here")
     parser.add_argument(
         "--top",
@@ -88,12 +91,13 @@ def _start(
 def _sample(resource: QuantumResource, program: GateProgram, args: argparse.Namespace) -> str:
     try:
         from qrmi.qiskit import SamplerV2, backend
+        from qrmi.qiskit.run import registered
     except ImportError as error:
         raise MissingExtraError(
             "circuit files need Qiskit", hint="pip install 'openqrmi[qiskit]'"
         ) from error
     device = backend(resource)
-    circuits = _fitted(program.circuits, device, args)
+    circuits = _fitted([registered(circuit) for circuit in program.circuits], device, args)
     shots = args.shots or DEFAULT_SHOTS
     _tell(args, f"{program.form}, {shots:,} shots on {resource.resource_id()}")
     seeds = {} if args.seed is None else {"simulator": {"seed_simulator": args.seed}}
@@ -114,7 +118,8 @@ def _fitted(circuits: Sequence[Any], device: Any, args: argparse.Namespace) -> l
             if circuit.num_qubits > (device.target.num_qubits or circuit.num_qubits):
                 raise
             subject = "the circuit" if len(circuits) == 1 else f"circuit {index}"
-            _tell(args, f"{subject} is adapted to the device ({error.message})")
+            reason = error.message.partition(";")[0]  # without the list of what it has
+            _tell(args, f"{subject} is adapted to the device ({reason})")
             fitted.append(_adapted(circuit, device, args.seed))
         else:
             fitted.append(circuit)

@@ -174,8 +174,10 @@ def _found(args: argparse.Namespace) -> tuple[QuantumResource, str]:
     """The task that ``args.id`` names or begins, and the resource that it is on."""
     if args.resource is not None:
         return registry.open(args.resource), args.id
+    if not args.id:
+        raise InvalidInputError("the task id is empty", hint="`qrmi tasks` lists your tasks")
     ids = {record.id for record in journal.default().tasks() if record.id}
-    matching = sorted(i for i in ids if i.startswith(args.id)) if args.id else []
+    matching = sorted(i for i in ids if i.startswith(args.id))
     if args.id in ids or not matching:
         task_id = args.id
     elif len(matching) == 1:

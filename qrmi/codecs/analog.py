@@ -163,6 +163,11 @@ def _configuration_text(configuration: EmulationConfig | str) -> str:
     if isinstance(configuration, str):
         json_object(configuration, "the emulator's configuration")
         return configuration
+    if configuration.callbacks:
+        raise InvalidInputError(
+            "callbacks cannot be sent: the emulator runs in another process",
+            hint="ask for observables instead, or emulate with a local backend of Pulser's",
+        )
     write: Callable[[], str] = configuration.to_abstract_repr
     return guarded("the emulator's configuration", write)
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 __all__ = ["num_bytes", "pack", "pack_hex", "take", "unpack"]
 
+_NARROW = 16  # bits: so few that most samples occur again and again
+
 
 def num_bytes(num_bits: int) -> int:
     """How many bytes hold one shot of so many bits."""
@@ -33,7 +35,11 @@ def pack_hex(samples: Sequence[str], num_bits: int) -> NDArray[np.uint8]:
     digits = 2 * width
     if not width:
         return np.zeros((len(samples), 0), dtype=np.uint8)
-    text = "".join([sample.removeprefix("0x").zfill(digits) for sample in samples])
+    if num_bits <= _NARROW:
+        padded = {sample: sample.removeprefix("0x").zfill(digits) for sample in set(samples)}
+        text = "".join([padded[sample] for sample in samples])
+    else:
+        text = "".join([sample.removeprefix("0x").zfill(digits) for sample in samples])
     packed = np.frombuffer(bytes.fromhex(text), dtype=np.uint8)
     if packed.size != width * len(samples):
         raise ValueError(f"a sample is wider than {num_bits} bits")

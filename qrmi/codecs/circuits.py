@@ -80,7 +80,7 @@ def _to_qasm3(circuit: QuantumCircuit) -> str:
         )
     except Exception as error:
         raise InvalidInputError(
-            f"circuit {circuit.name!r} cannot be written as OpenQASM 3: {error}"
+            f"circuit {circuit.name[:60]!r} cannot be written as OpenQASM 3: {error}"
         ) from error
     return text
 

@@ -46,6 +46,7 @@ __all__ = [
 FORMAT = QiskitPrimitive.FORMAT
 
 _VERSION = 2
+_NOT_FINITE = "the values of parameters must be finite numbers"
 
 
 @attrs.frozen(kw_only=True)
@@ -79,7 +80,8 @@ def encode_sampler(
         qpy_version: the version of QPY, where it is used.
 
     Raises:
-        InvalidInputError: a pub has no shots, or a circuit cannot be written.
+        InvalidInputError: a pub has no shots, values that are not finite, or a circuit or an
+            option that cannot be written.
     """
     return _payload("sampler", [_sampler_pub(pub, circuits, qpy_version) for pub in pubs], options)
 
@@ -104,7 +106,8 @@ def encode_estimator(
             other and flattened, so its values come back flat: reshape them to ``pub.shape``.
 
     Raises:
-        InvalidInputError: a circuit or an option cannot be written.
+        InvalidInputError: values, coefficients or a precision that are not finite, or a circuit or
+            an option that cannot be written.
     """
     return _payload(
         "estimator",
@@ -188,13 +191,18 @@ def _payload(program: str, pubs: list[Any], options: Mapping[str, Any] | None) -
         "support_qiskit": True,
     }
     try:
-        return QiskitPrimitive(json.dumps(body), program)
+        return QiskitPrimitive(json.dumps(body, default=tagged.to_tagged, allow_nan=False), program)
     except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"the options cannot be written as JSON: {error}") from error
+        raise InvalidInputError(
+            f"the program cannot be written as JSON: {error}",
+            hint="coefficients, precision and options are finite numbers and plain values",
+        ) from error
 
 
 def _parameters(pub: SamplerPub | EstimatorPub) -> np.ndarray[Any, np.dtype[Any]]:
     values: np.ndarray[Any, np.dtype[Any]] = pub.parameter_values.as_array(pub.circuit.parameters)
+    if not np.isfinite(values).all():
+        raise InvalidInputError(_NOT_FINITE)
     return values
 
 
@@ -276,17 +284,18 @@ def _bindings(source: Any, circuit: QuantumCircuit, values: Any) -> BindingsArra
     names = circuits.parameter_names(source, circuit)
     array = np.zeros(0) if values is None else np.asarray(tagged.from_tagged(values), dtype=float)
     if not np.isfinite(array).all():
-        raise InvalidInputError("the values of parameters must be finite numbers")
+        raise InvalidInputError(_NOT_FINITE)
     if array.ndim == 0 or (len(names) == 1 and array.shape[-1] != 1):
         array = array[..., np.newaxis]
     if array.shape[-1] != len(names):
         raise InvalidInputError(
             f"{array.shape[-1]} values for the {len(names)} parameters of the circuit"
         )
-    used = {parameter.name for parameter in circuit.parameters}
-    columns = [index for index, name in enumerate(names) if name in used]
-    kept = tuple(names[index] for index in columns)
-    data = {kept: array[..., columns]} if kept else None
+    if isinstance(source, str):  # OpenQASM 3, which may declare what it never uses
+        used = {parameter.name for parameter in circuit.parameters}
+        columns = [index for index, name in enumerate(names) if name in used]
+        names, array = [names[index] for index in columns], array[..., columns]
+    data = {tuple(names): array} if names else None
     return BindingsArray(data, shape=array.shape[:-1])
 
 

@@ -40,7 +40,7 @@ def check(circuit: QuantumCircuit, target: Target, values: BindingsArray | None 
     if target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
         raise IsaError(
             f"the circuit has {circuit.num_qubits} qubits, the device {target.num_qubits}",
-            hint=_HINT,
+            hint="use fewer qubits, or a larger device",
         )
     _check_block(circuit, tuple(range(circuit.num_qubits)), target, values)
 
@@ -53,16 +53,22 @@ def _check_block(
 ) -> None:
     """Check a circuit whose qubit i is the device's qubit ``places[i]``."""
     index = {qubit: places[position] for position, qubit in enumerate(circuit.qubits)}
+    fine: set[tuple[str, tuple[int, ...]]] = set()  # whatever their angles are
     for item in circuit.data:
-        if item.name in _ALWAYS:
+        name = item.name
+        if name in _ALWAYS:
             continue
-        qargs = tuple(index[qubit] for qubit in item.qubits)
+        qargs = tuple([index[qubit] for qubit in item.qubits])
+        if (name, qargs) in fine:
+            continue
         if item.is_control_flow():
             _check_control_flow(item, qargs, target, values)
-        elif not target.instruction_supported(item.name, qargs):
+        elif not target.instruction_supported(name, qargs):
             raise IsaError(_refusal(item, qargs, target), hint=_HINT)
-        elif item.params:
+        elif _has_bounds(name, target):
             _check_angles(item, qargs, target, values)
+        else:
+            fine.add((name, qargs))
 
 
 def _check_control_flow(
@@ -79,15 +85,17 @@ def _check_control_flow(
         _check_block(block, qargs, target, values)
 
 
+def _has_bounds(name: str, target: Target) -> bool:
+    has_bounds = getattr(target, "gate_has_angle_bounds", None)  # absent from older versions
+    return has_bounds is not None and bool(has_bounds(name))
+
+
 def _check_angles(
     item: CircuitInstruction,
     qargs: tuple[int, ...],
     target: Target,
     values: BindingsArray | None,
 ) -> None:
-    has_bounds = getattr(target, "gate_has_angle_bounds", None)
-    if has_bounds is None or not has_bounds(item.name):
-        return
     for angles in _bound_angles(item, values):
         near = (angles + shift for shift in (0.0, -_ROUNDING, _ROUNDING))
         if not any(target.supported_angle_bound(item.name, list(row)) for row in near):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import binascii
 import io
+import math
+import struct
 import zlib
-from typing import Any
+from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +16,9 @@ from numpy.typing import NDArray
 __all__ = ["deflate", "read", "write"]
 
 _CHUNK = 1 << 14
+_SMALL = 1 << 12
+_PREFACE = struct.Struct("<8sH")  # magic and version; the length of the header that follows
+_VERSION_1 = b"\x93NUMPY\x01\x00"
 
 
 def deflate(data: Any, compression: int = zlib.Z_DEFAULT_COMPRESSION) -> str:
@@ -22,6 +28,10 @@ def deflate(data: Any, compression: int = zlib.Z_DEFAULT_COMPRESSION) -> str:
 
 def write(array: NDArray[Any], *, compression: int = zlib.Z_DEFAULT_COMPRESSION) -> str:
     """Write an array that holds no Python objects."""
+    if array.nbytes <= _SMALL and array.dtype.names is None and not array.dtype.hasobject:
+        order: Literal["C", "F"] = "F" if array.flags.fnc else "C"
+        data = _header(array.dtype.str, array.shape, order) + array.tobytes(order)
+        return deflate(data, compression)
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return deflate(buffer.getbuffer(), compression)
@@ -35,8 +45,38 @@ def read(compressed: bytes) -> NDArray[Any]:
     Raises:
         ValueError: it is cut off or no such array; `zlib.error`, `TypeError` and others occur too.
     """
+    if len(compressed) <= _SMALL:
+        return _read_small(zlib.decompress(compressed))
     array: NDArray[Any] = np.lib.format.read_array(_Inflated(compressed), allow_pickle=False)
     return array
+
+
+def _read_small(data: bytes) -> NDArray[Any]:
+    """Read an ``.npy`` file, whose header is most of the work: many arrays have the same one."""
+    magic, length = _PREFACE.unpack_from(data)
+    start = _PREFACE.size + length
+    if magic != _VERSION_1 or start > len(data):
+        return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    shape, is_fortran, dtype = _parsed(data[len(magic) : start])
+    if dtype.hasobject:
+        raise ValueError("an array of Python objects is refused")
+    count = math.prod(shape)
+    flat = np.frombuffer(data, dtype, count, start).copy()
+    return flat.reshape(shape, order="F" if is_fortran else "C")
+
+
+@lru_cache(maxsize=64)
+def _parsed(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(io.BytesIO(header))
+    return shape, is_fortran, dtype
+
+
+@lru_cache(maxsize=64)
+def _header(dtype: str, shape: tuple[int, ...], order: Literal["C", "F"]) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.zeros(shape, dtype, order), allow_pickle=False)
+    data = buffer.getvalue()
+    return data[: len(data) - np.dtype(dtype).itemsize * math.prod(shape)]
 
 
 class _Inflated(io.RawIOBase):

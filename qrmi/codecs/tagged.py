@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qiskit import QuantumCircuit, qpy
+from qiskit.circuit import CircuitInstruction, ParameterExpression
 from qiskit.primitives import (
     BitArray,
     DataBin,
@@ -113,7 +114,7 @@ def encode_circuit(circuit: QuantumCircuit, *, qpy_version: int = QPY_DEFAULT) -
         raise
     except Exception as error:
         raise InvalidInputError(
-            f"circuit {circuit.name!r} cannot be written as QPY {qpy_version}: {error}"
+            f"circuit {circuit.name[:60]!r} cannot be written as QPY {qpy_version}: {error}"
         ) from error
     return npy.deflate(buffer.getbuffer())
 
@@ -123,12 +124,24 @@ def _check_delays(circuit: QuantumCircuit) -> None:
         if item.is_control_flow():
             for block in item.operation.blocks:
                 _check_delays(block)
-        elif item.name == "delay" and getattr(item.operation, "unit", "dt") != "dt":
-            raise InvalidInputError(
-                f"circuit {circuit.name!r} has a delay in {item.operation.unit}, "
-                "which QPY cannot hold",
-                hint="give delays in dt, as a pass manager for a backend with a dt does",
-            )
+        elif item.name == "delay":
+            _check_delay(circuit, item)
+
+
+def _check_delay(circuit: QuantumCircuit, item: CircuitInstruction) -> None:
+    """Refuse what Qiskit 2.6 writes but cannot read again, or reads as another delay."""
+    unit = getattr(item.operation, "unit", "dt")
+    if unit != "dt":
+        raise InvalidInputError(
+            f"circuit {circuit.name[:60]!r} has a delay in {unit}, which QPY cannot hold",
+            hint="give delays in dt, as a pass manager for a backend with a dt does",
+        )
+    if any(isinstance(duration, ParameterExpression) for duration in item.params):
+        raise InvalidInputError(
+            f"circuit {circuit.name[:60]!r} has a delay whose length is a parameter, "
+            "which QPY cannot hold",
+            hint="give it its value with assign_parameters, and send a circuit for each value",
+        )
 
 
 def decode_circuit(value: str) -> QuantumCircuit:

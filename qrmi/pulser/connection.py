@@ -179,9 +179,12 @@ class QRMIConnection(RemoteConnection):  # type: ignore[misc]
         except WaitTimeoutError as error:
             raise WaitTimeoutError(
                 f"batch {batch_id} has not ended after {self._timeout_seconds} s; it goes on",
-                hint=f"come back with RemoteResults({batch_id!r}, QRMIConnection(…))",
+                hint=_way_back(batch_id),
                 task_id=batch_id,
             ) from error
+        except BaseException as error:  # Ctrl-C too: the id would be lost with the results
+            error.add_note(f"batch {batch_id} was started; {_way_back(batch_id)}")
+            raise
 
     # --- looking ------------------------------------------------------------------------------
 
@@ -277,6 +280,10 @@ class _TellingResults(RemoteResults):  # type: ignore[misc]
             return super().__getattr__(name)
         except RemoteResultsError as error:
             raise RemoteResultsError(f"{error}\n{error.__cause__}") from error.__cause__
+
+
+def _way_back(batch_id: str) -> str:
+    return f"come back with RemoteResults({batch_id!r}, QRMIConnection(…))"
 
 
 def _results_of(job: BatchJob, context: dict[str, Any]) -> Results | None:

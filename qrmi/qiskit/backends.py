@@ -18,7 +18,7 @@ from qrmi.codecs.target import from_configuration, read_target
 from qrmi.errors import InvalidInputError
 from qrmi.payloads import QiskitPrimitive
 from qrmi.qiskit import run as runs
-from qrmi.qiskit.errors import InvalidPubTypeError
+from qrmi.qiskit.errors import InvalidPubTypeError, pub_errors
 from qrmi.qiskit.handles import handle_of, require
 from qrmi.qiskit.jobs import QRMIJob
 from qrmi.resource import QuantumResource
@@ -221,7 +221,8 @@ def _without_fractional_gates(configuration: Mapping[str, Any]) -> dict[str, Any
 
 
 def _circuits(run_input: QuantumCircuit | Iterable[QuantumCircuit]) -> list[QuantumCircuit]:
-    circuits = [run_input] if isinstance(run_input, QuantumCircuit) else list(run_input)
+    with pub_errors():
+        circuits = [run_input] if isinstance(run_input, QuantumCircuit) else list(run_input)
     for circuit in circuits:
         if not isinstance(circuit, QuantumCircuit):
             raise InvalidPubTypeError(f"expected a QuantumCircuit, not {type(circuit).__name__}")

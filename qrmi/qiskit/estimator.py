@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from qiskit.primitives import BaseEstimatorV2, EstimatorPubLike
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
+from qiskit.primitives.containers.observables_array import ObservablesArray
+from qiskit.quantum_info import SparsePauliOp
 
 from qrmi.codecs import gate
 from qrmi.qiskit.backends import QRMIBackend, backend
@@ -87,7 +89,7 @@ class EstimatorV2(BaseEstimatorV2):  # type: ignore[misc]  # Qiskit is untyped
     ) -> list[EstimatorPub]:
         default = self._options.default_precision if precision is None else precision
         with pub_errors():
-            return [EstimatorPub.coerce(pub, default) for pub in pubs]
+            return [EstimatorPub.coerce(_known(pub), default) for pub in pubs]
 
     def _check(self, pubs: Sequence[EstimatorPub]) -> None:
         for number, pub in enumerate(pubs):
@@ -100,6 +102,28 @@ class EstimatorV2(BaseEstimatorV2):  # type: ignore[misc]  # Qiskit is untyped
         if self._options.isa_check:
             for pub in pubs:
                 self._backend.check(pub.circuit, pub.parameter_values)
+
+
+_MOST_KNOWN = 16
+_known_arrays: dict[tuple[object, ...], ObservablesArray] = {}
+
+
+def _known(pub: EstimatorPubLike) -> EstimatorPubLike:
+    """The pub with its observable as it was coerced before: most of the work in a long loop."""
+    if not isinstance(pub, tuple) or len(pub) < 2 or type(pub[1]) is not SparsePauliOp:
+        return pub
+    paulis, coefficients = pub[1].paulis, pub[1].coeffs
+    if coefficients.dtype != complex:  # parameters, which Qiskit refuses
+        return pub
+    parts = (paulis.z, paulis.x, paulis.phase, coefficients)
+    key = (paulis.num_qubits, *(part.tobytes() for part in parts))
+    array = _known_arrays.get(key)
+    if array is None:
+        array = ObservablesArray.coerce(pub[1])
+        if len(_known_arrays) >= _MOST_KNOWN:
+            _known_arrays.clear()
+        _known_arrays[key] = array
+    return (pub[0], array, *pub[2:])
 
 
 def _portable(pub: EstimatorPub) -> EstimatorPub:

@@ -9,6 +9,8 @@ from typing import Any, Self
 import attrs
 from attrs.validators import and_, ge, gt, instance_of
 
+from qrmi.qiskit.errors import InvalidPubTypeError, pub_errors
+
 __all__ = ["EstimatorOptions", "SamplerOptions"]
 
 
@@ -23,6 +25,8 @@ def _real(_instance: object, attribute: attrs.Attribute[Any], value: Any) -> Non
 
 
 def _plain(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError(f"run_options must be a mapping, not {type(value).__name__}")
     return dict(value or {})
 
 
@@ -46,18 +50,25 @@ class _Options:
         """Options from a mapping, or a copy of other options.
 
         Raises:
-            TypeError: an unknown key, or a value of the wrong type.
-            ValueError: a value out of range.
+            InvalidPubTypeError: an unknown key, or a value of the wrong type (a ``TypeError``).
+            InvalidPubError: a value out of range (a ``ValueError``).
         """
         if options is None:
             return cls()
         if isinstance(options, cls):
             return attrs.evolve(options)
-        if isinstance(options, Mapping):
+        if not isinstance(options, Mapping):
+            raise InvalidPubTypeError(
+                f"options must be a mapping or {cls.__name__}, not {type(options).__name__}"
+            )
+        known = [field.name for field in attrs.fields(cls)]
+        if unknown := [str(key) for key in options if key not in known]:
+            raise InvalidPubTypeError(
+                f"no such option: {', '.join(unknown)}",
+                hint=f"there are: {', '.join(known)}; what is for the service goes in run_options",
+            )
+        with pub_errors():
             return cls(**options)
-        raise TypeError(
-            f"options must be a mapping or {cls.__name__}, not {type(options).__name__}"
-        )
 
 
 @attrs.define(kw_only=True)

@@ -103,7 +103,17 @@ class QRMIProvider:
         return job(job_id)
 
     def jobs(self, limit: int | None = 10, *, backend_name: str | None = None) -> list[TaskJob]:
-        """This user's Qiskit jobs by the journal, newest first; ``None`` for no limit."""
+        """This user's Qiskit jobs by the journal, newest first.
+
+        Args:
+            limit: the most jobs; ``None`` for no limit.
+            backend_name: only jobs of this resource.
+
+        Raises:
+            InvalidInputError: a negative limit.
+        """
+        if limit is not None and limit < 0:
+            raise InvalidInputError(f"limit must be at least 0, not {limit}")
         found = (_attempt(task_id, job, task_id) for task_id in _journalled(backend_name))
         return list(itertools.islice((made for made in found if made is not None), limit))
 

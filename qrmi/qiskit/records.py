@@ -18,8 +18,17 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qrmi.errors import Owner, QrmiError
+from qrmi.qiskit.errors import InvalidPubError
 
-__all__ = ["PubRecord", "complete", "context", "portable", "records_of", "shapes_in"]
+__all__ = [
+    "PubRecord",
+    "check_registers",
+    "complete",
+    "context",
+    "portable",
+    "records_of",
+    "shapes_in",
+]
 
 _LARGEST_CONTEXT = 1000  # characters
 
@@ -67,6 +76,20 @@ def shapes_in(context: Mapping[str, Any]) -> list[PubRecord] | None:
     """Records with the shapes of a journalled context; ``None`` when it has none."""
     shapes = context.get("shapes")
     return None if shapes is None else [PubRecord(shape=tuple(shape)) for shape in shapes]
+
+
+def check_registers(circuit: QuantumCircuit) -> None:
+    """Refuse registers that a ``DataBin`` has no room for, before anything is sent.
+
+    Raises:
+        InvalidPubError: naming the register.
+    """
+    for register in circuit.cregs:
+        if hasattr(DataBin, register.name) or register.name == "self":
+            raise InvalidPubError(
+                f"a result cannot have a register called {register.name!r}",
+                hint="rename the register",
+            )
 
 
 def portable(circuit: QuantumCircuit) -> QuantumCircuit:

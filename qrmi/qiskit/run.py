@@ -9,6 +9,7 @@ resources that drop metadata.
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -26,9 +27,9 @@ from qrmi.codecs import bits, gate
 from qrmi.errors import Owner, QrmiError
 from qrmi.payloads import QiskitPrimitive
 from qrmi.qiskit.errors import pub_errors
-from qrmi.qiskit.records import portable
+from qrmi.qiskit.records import check_registers, portable
 
-__all__ = ["Header", "Program", "prepare", "read", "recovered"]
+__all__ = ["Header", "Program", "prepare", "read", "recovered", "registered"]
 
 _KEY = "qrmi.run"
 _LARGEST_CONTEXT = 1000  # characters
@@ -85,15 +86,18 @@ def prepare(circuits: Sequence[QuantumCircuit], shots: int, seed: int | None) ->
     """Make one sampler task of these circuits.
 
     Raises:
-        InvalidPubError: zero shots, unbound parameters.
+        InvalidPubError: zero shots, unbound parameters, a register whose name a result cannot hold.
+        InvalidPubTypeError: shots or a seed that are no integers.
     """
     headers, pubs = [], []
     for circuit in circuits:
+        check_registers(circuit)
         header, sent = _headed(circuit)
         headers.append(header)
         with pub_errors():
             pubs.append(SamplerPub.coerce(sent, shots))
-    options = {} if seed is None else {"simulator": {"seed_simulator": seed}}
+    with pub_errors():
+        options = {} if seed is None else {"simulator": {"seed_simulator": operator.index(seed)}}
     return Program(
         payload=gate.encode_sampler(pubs, options=options),
         context=_context(headers),
@@ -111,10 +115,7 @@ def _context(headers: Sequence[Header]) -> dict[str, Any]:
 
 def _headed(circuit: QuantumCircuit) -> tuple[Header, QuantumCircuit]:
     """A circuit's header, and a copy to send, all of whose bits are in some register."""
-    sent = circuit.copy()
-    loose = [bit for bit in circuit.clbits if not circuit.find_bit(bit).registers]
-    if loose:
-        sent.add_register(ClassicalRegister(bits=loose, name=_unused_name(circuit)))
+    sent = registered(circuit)
     header = Header(
         name=circuit.name,
         qreg_sizes=[[register.name, register.size] for register in circuit.qregs],
@@ -130,6 +131,15 @@ def _headed(circuit: QuantumCircuit) -> tuple[Header, QuantumCircuit]:
     travelling = attrs.evolve(header, metadata=portable(circuit).metadata)
     sent.metadata = {_KEY: attrs.asdict(travelling)}
     return header, sent
+
+
+def registered(circuit: QuantumCircuit) -> QuantumCircuit:
+    """A copy with a register more for the bits that are in none: results have no place for them."""
+    copied = circuit.copy()
+    loose = [bit for bit in circuit.clbits if not circuit.find_bit(bit).registers]
+    if loose:
+        copied.add_register(ClassicalRegister(bits=loose, name=_unused_name(circuit)))
+    return copied
 
 
 def _unused_name(circuit: QuantumCircuit) -> str:

@@ -6,15 +6,15 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from qiskit.primitives import BaseSamplerV2, DataBin, SamplerPubLike
+from qiskit.primitives import BaseSamplerV2, SamplerPubLike
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qrmi.codecs import gate
 from qrmi.qiskit.backends import QRMIBackend, backend
-from qrmi.qiskit.errors import InvalidPubError, pub_errors
+from qrmi.qiskit.errors import pub_errors
 from qrmi.qiskit.jobs import QRMIPrimitiveJob
 from qrmi.qiskit.options import SamplerOptions
-from qrmi.qiskit.records import context, portable, records_of
+from qrmi.qiskit.records import check_registers, context, portable, records_of
 from qrmi.resource import QuantumResource
 
 __all__ = ["SamplerV2"]
@@ -66,7 +66,8 @@ class SamplerV2(BaseSamplerV2):  # type: ignore[misc]  # Qiskit is untyped
                 absent.
 
         Raises:
-            InvalidPubError: zero shots, unbound parameters, shapes that do not fit.
+            InvalidPubError: zero shots, unbound parameters, shapes that do not fit, a register
+                whose name a ``DataBin`` cannot hold.
             InvalidPubTypeError: something of the wrong type.
             IsaError: a circuit does not fit the device.
         """
@@ -95,21 +96,11 @@ class SamplerV2(BaseSamplerV2):  # type: ignore[misc]  # Qiskit is untyped
                     UserWarning,
                     stacklevel=3,
                 )
-            _check_names(pub)
+            check_registers(pub.circuit)
         if self._options.isa_check:
             for pub in pubs:
                 self._backend.check_shots(pub.shots)
                 self._backend.check(pub.circuit, pub.parameter_values)
-
-
-def _check_names(pub: SamplerPub) -> None:
-    """Refuse registers that a result has no room for, now rather than when it is read."""
-    for register in pub.circuit.cregs:
-        if hasattr(DataBin, register.name):
-            raise InvalidPubError(
-                f"a result cannot have a register called {register.name!r}",
-                hint="rename the register",
-            )
 
 
 def _portable(pub: SamplerPub) -> SamplerPub:

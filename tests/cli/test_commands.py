@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import stat
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from qrmi.cli.exits import EXIT_CODES_HELP, Exit
+from qrmi.cli.guard import guarded
 
 
 def _start(paper: Any) -> str:
@@ -64,7 +66,11 @@ def test_not_ready(paper: Any) -> None:
         (("status", "nothing"), Exit.NOT_FOUND),
         (("run", "paper", "/no/such/file"), Exit.USAGE),
         (("run", "paper", "FILE", "--shots", "0"), Exit.USAGE),
+        (("run", "paper", "FILE", "--shots", "many"), Exit.USAGE),
+        (("run", "paper", "FILE", "--seed", "-1"), Exit.USAGE),
         (("run", "paper", "FILE", "--timeout", "-1"), Exit.USAGE),
+        (("run", "paper", "FILE", "--timeout", "soon"), Exit.USAGE),
+        (("result", ""), Exit.USAGE),
         (("run", "paper", "FILE", "--out", "/no/such/folder/out.json"), Exit.USAGE),
         (("no-such-command",), Exit.USAGE),
         ((), Exit.USAGE),
@@ -135,6 +141,74 @@ def test_json_of_an_error(paper: Any) -> None:
         "user",
         "paper-000",
     )
+
+
+@pytest.mark.parametrize("argv", [("run", "paper"), ("nonsense",), ("tasks", "--limit", "x")])
+def test_wrong_arguments_are_json_too(paper: Any, argv: tuple[str, ...]) -> None:
+    """A machine that asked for JSON can read why its arguments were refused."""
+    code, out, err = paper.run(*argv, "--json")
+    assert (code, out) == (Exit.USAGE, "")
+    assert json.loads(err)["error"]["owner"] == "user"
+
+
+@pytest.mark.parametrize("module", ["qrmi", "qrmi.tools.task_runner.main"])
+def test_output_that_cannot_be_written(paper: Any, module: str) -> None:
+    """A full disk or a closed stdout ends in a message, never in a traceback."""
+    payload = paper.folder / "payload.json"
+    payload.write_text(json.dumps({"sequence": paper.sequence().read_text(), "job_runs": 1}))
+    words = "run paper" if module == "qrmi" else "paper"
+    for target in (">/dev/full", ">&-"):
+        line = f"{sys.executable} -m {module} {words} {payload} {target}"
+        done = subprocess.run(
+            ["sh", "-c", line],
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            env={**os.environ, "PYTHONPATH": str(paper.folder)},
+        )
+        assert "Traceback" not in done.stderr
+        if "full" in target:
+            assert done.returncode == Exit.ERROR
+            assert "No space left" in done.stderr
+
+
+def test_an_encoding_without_our_characters(paper: Any) -> None:
+    """Data survive as JSON escapes; a table has ``?`` where it must."""
+    paper.configure({"name": "größe", "type": "paper", "environment": {}})
+    for argv, expected in ((("--json",), '"gr\\u00f6\\u00dfe"'), ((), "gr??e")):
+        done = subprocess.run(
+            [sys.executable, "-m", "qrmi", "resources", *argv],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "PYTHONPATH": str(paper.folder), "PYTHONIOENCODING": "ascii"},
+        )
+        assert done.returncode == 0, done.stderr
+        assert expected in done.stdout
+
+
+@pytest.mark.parametrize("raised", [ZeroDivisionError, OSError, "PanicException"])
+def test_no_command_ends_in_a_traceback(
+    raised: type[BaseException] | str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Defects, the system's refusals and the panics of SDKs in Rust become one message each."""
+    kind = type(raised, (BaseException,), {}) if isinstance(raised, str) else raised
+
+    def command() -> int:
+        raise kind("the reason")
+
+    assert guarded(command, as_json=True, interrupted="") == Exit.ERROR
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "the reason" in json.loads(err)["error"]["message"]
+
+
+def test_a_program_from_standard_input(paper: Any) -> None:
+    """``-`` is standard input, and ``python -m qrmi`` is the command."""
+    process = paper.process("qrmi", "run", "paper", "-", stdin=subprocess.PIPE)
+    out, err = process.communicate(paper.sequence().read_text(), timeout=60)
+    assert process.returncode == 0, err
+    assert "75" in out
 
 
 # --- tasks ------------------------------------------------------------------------------------

@@ -57,8 +57,18 @@ def test_circuits_are_adapted_only_where_they_must_be(
     monkeypatch.setenv("local_QRMI_LOCAL_DEVICE", str(target))
     code, out, err = paper.run("run", "local", str(file), "--seed", "1")
     assert code == 0, err
-    assert "adapted to the device" in err
+    assert "adapted to the device (the device has no h (used on qubit 0))" in err
     assert "00" in out
+
+
+def test_bits_without_a_register_are_shown(paper: Any) -> None:
+    """In OpenQASM 3 `bit c;` belongs to no register; its outcomes are counted all the same."""
+    file = paper.folder / "bare.qasm"
+    file.write_text(
+        'OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit q; bit c;\nx q;\nc = measure q;\n'
+    )
+    (part,) = paper.json("run", "local", str(file), "--shots", "10")["parts"]
+    assert part["counts"] == {"1": 10}
 
 
 def test_too_many_qubits(paper: Any) -> None:

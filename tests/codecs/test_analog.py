@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pulser import Pulse, Register, Sequence
-from pulser.backend import BitStrings, EmulationConfig, Occupation, Results, StateResult
+from pulser.backend import BitStrings, Callback, EmulationConfig, Occupation, Results, StateResult
 from pulser.devices import AnalogDevice, DigitalAnalogDevice, MockDevice
 
 from qrmi.codecs import analog
@@ -44,6 +44,13 @@ counters = st.integers(1, 6).flatmap(
 )
 
 
+class Counting(Callback):  # type: ignore[misc]
+    """A callback of a user's."""
+
+    def __call__(self, *_: Any, **__: Any) -> None:
+        """Called at each step."""
+
+
 def sequence(*, parametrised: bool = False) -> Sequence:
     made = Sequence(Register({"left": (0, 0), "right": (8, 0)}), MockDevice)
     made.declare_channel("global", "rydberg_global")
@@ -59,6 +66,41 @@ def test_sequences_come_back_equal() -> None:
         payload = analog.encode(made, jobs=[{"runs": 5, "variables": {}}])
         again = analog.decode_sequence(payload.sequence)
         assert json.loads(again.to_abstract_repr()) == json.loads(made.to_abstract_repr())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("device", None, r"'device' is a required property \(at \$\)"),
+        ("measurement", "zz", r"'zz' is not one of .* \(at \$.measurement\)"),
+        ("operations", [{"op": "pulse"}], r"required property \(at \$.operations\[0\]\)"),
+        ("operations", [{"op": "x"}], r"none of the forms .* \(at \$.operations\[0\]\)"),
+        ("channels", [list(range(99))], r"'type' demands \(at \$.channels\)"),
+    ],
+)
+def test_what_breaks_the_schema_is_named(key: str, value: Any, reason: str) -> None:
+    """A malformed sequence gets the place and the rule, and is not quoted back whole."""
+    data = json.loads(sequence().to_abstract_repr())
+    data[key] = value
+    if value is None:
+        del data[key]
+    with pytest.raises(InvalidInputError, match=reason) as caught:
+        analog.decode_sequence(json.dumps(data))
+    assert len(caught.value.message) < 150
+
+
+def test_a_device_that_breaks_the_schema() -> None:
+    """A device that Pulser refuses without a word gets the reason behind it."""
+    with pytest.raises(InvalidInputError, match="'channels' is a required property"):
+        analog.read_devices('[{"device_type": "FRESNEL", "specs": {"name": "FRESNEL"}}]')
+
+
+def test_callbacks_are_not_sent() -> None:
+    """A callback would run in another process: it is refused by name, with what to do instead."""
+    config = EmulationConfig(observables=[Occupation()], callbacks=[Counting()])
+    with pytest.raises(InvalidInputError, match="callbacks") as caught:
+        analog.encode(sequence(), configuration=config)
+    assert "observables" in (caught.value.hint or "")
 
 
 def test_a_text_is_taken_as_it_is() -> None:

@@ -309,6 +309,16 @@ def test_an_unchanged_circuit_is_not_encoded_again(monkeypatch):
     assert _text(circuit) != first
 
 
+def test_delays_whose_length_is_a_parameter_are_not_sent():
+    """Qiskit 2.6 writes them as QPY that it cannot read."""
+    circuit = QuantumCircuit(1, 1)
+    circuit.delay(Parameter("t"), 0)
+    with pytest.raises(InvalidInputError, match="parameter"):
+        gate.encode_sampler([SamplerPub.coerce((circuit, [100]), 1)])
+    circuit.assign_parameters([100], inplace=True)
+    gate.encode_sampler([SamplerPub.coerce((circuit,), 1)])
+
+
 def test_delays_keep_their_unit():
     """QPY would turn 10 ns into 10 dt: that is refused, in bodies of control flow too."""
     circuit = QuantumCircuit(1, 1)

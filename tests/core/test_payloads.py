@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,6 +106,47 @@ def test_zero_shots_are_refused_when_the_payload_is_made(runs: int) -> None:
         AnalogJob(runs=runs)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Payload.QiskitPrimitive({"pubs": "PROGRAM"}, "sampler"),
+        lambda: Payload.QiskitPrimitive("{}", ["PROGRAM"]),
+        lambda: Payload.PasqalCloud({"sequence": "PROGRAM"}, 1),
+        lambda: Payload.AliceBobFelis(["PROGRAM"], "{}"),
+        lambda: Payload.IQMServer("{}", "PROGRAM"),
+        lambda: payloads.from_json('{"human_qir": ["PROGRAM"], "input_params": {}}'),
+    ],
+)
+def test_wrong_types_are_our_error_and_do_not_show_the_program(make: Callable[[], object]) -> None:
+    """A dictionary where its JSON text belongs is the commonest slip."""
+    with pytest.raises(InvalidInputError) as error:
+        make()
+    assert "PROGRAM" not in str(error.value)
+
+
 def test_contents_do_not_show_in_repr() -> None:
     """A payload's repr gives sizes, not programs."""
     assert "OPENQASM" not in repr(Payload.QiskitPrimitive("OPENQASM 3;", "sampler"))
+
+
+_NUMBERS = st.floats(-1e6, 1e6) | st.integers(-(2**53), 2**53) | st.booleans()
+
+
+@given(st.lists(_NUMBERS, max_size=4), st.lists(st.lists(st.floats(-9, 9), min_size=2, max_size=2)))
+def test_numpy_variables_are_plain_ones(scalars, rows):
+    """A job's variables may be NumPy's numbers and arrays: it equals the job with plain ones."""
+    given_as = {"scalars": [np.asarray(x)[()] for x in scalars], "rows": np.array(rows)}
+    as_numpy = AnalogJob(runs=1, variables={**given_as, "nested": {"row": np.array(rows)}})
+    plain = AnalogJob(runs=1, variables={"scalars": scalars, "rows": rows, "nested": {"row": rows}})
+    assert as_numpy == plain
+    batches = [Payload.PulserBatch(sequence="{}", jobs=[job]) for job in (as_numpy, plain)]
+    assert payloads.digest(batches[0]) == payloads.digest(batches[1])
+    assert payloads.from_json(payloads.to_json(batches[0])) == batches[1]
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int8, np.int64, np.uint64, np.bool_])
+def test_numpy_scalars_of_every_kind(kind):
+    """What Pulser users pass for a variable is written as JSON."""
+    job = AnalogJob(runs=1, variables={"x": kind(1), "xs": np.ones(3, kind), "t": (kind(0), 2)})
+    assert job.variables == {"x": 1, "xs": [1, 1, 1], "t": [0, 2]}
+    json.dumps(dict(job.variables))

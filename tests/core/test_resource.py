@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qrmi import AsyncQuantumResource, QuantumResource, TaskId, TaskStatus, journal
 from qrmi.errors import (
@@ -130,6 +132,21 @@ def test_wrong_arguments_are_refused() -> None:
         resource.task_status("unknown")
     with pytest.raises(UnsupportedResourceTypeError, match="local"):
         QuantumResource("x", "no-such-type")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"key": ""}, {"key": 5}, {"context": {"a": object()}}, {"context": [1, 2]}]
+)
+def test_a_start_that_cannot_be_journalled_sends_nothing(
+    private_state: Path, wrong: dict[str, object]
+) -> None:
+    """A wrong key or context is told before the intent is written."""
+    driver = ScriptedDriver()
+    with pytest.raises((InvalidInputError, TypeError)) as error:
+        handle(driver).task_start(PAYLOAD, **wrong)  # type: ignore[arg-type]
+    assert isinstance(error.value, InvalidInputError) or wrong == {"key": 5}
+    assert driver.sent == []
+    assert journal.default().tasks() == []
 
 
 def test_context_of_a_foreign_task_is_empty(private_state: Path) -> None:
@@ -295,6 +312,37 @@ def test_a_torn_last_line_is_passed_over(private_state: Path) -> None:
         stream.write('{"v":1,"at":1,"event":"ended","resource":"scripted","task":"' + task)
     (file.parent / "torn.jsonl").write_bytes(b"\xff\xfe{garbage\n[]\n{}\n")
     assert journal.default().task(task).status is TaskStatus.QUEUED
+
+
+_whole = {"v": 1, "at": 1.0, "key": "k", "resource": "r", "type": "t", "format": "f", "digest": "d"}
+
+
+@given(
+    event=st.sampled_from(["intent", "started", "refused", "ended", "new"]),
+    changed=st.dictionaries(
+        st.sampled_from(
+            ["at", "key", "resource", "task", "status", "type", "reason", "event", "context"]
+        ),
+        st.none() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=1),
+    ),
+)
+def test_malformed_events_are_passed_over(
+    event: str, changed: dict[str, object], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """One bad line must not hide the user's tasks for ever."""
+    folder = tmp_path_factory.mktemp("journal")
+    lines = [{**_whole, "event": "intent"}, {**_whole, "event": event, **changed}]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "writer.jsonl").write_text(text)
+    assert "k" in [record.key for record in journal.Journal(folder).tasks()]
+
+
+def test_a_journal_that_cannot_be_read_is_not_an_empty_one(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(JournalError, match="read"):
+        journal.Journal(file / "journal").tasks()
+    assert journal.Journal(tmp_path / "absent").tasks() == []
 
 
 def test_logs_hold_ids_only(private_state: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from qrmi import config, settings
 from qrmi.config import Config
-from qrmi.errors import ConfigError, EnvVarNotSetError, ResourceUnavailableError
+from qrmi.errors import ConfigError, EnvVarNotSetError, Owner, ResourceUnavailableError
 from qrmi.settings import EnvironmentSource, MappingSource, Secret, Settings, setting
 from qrmi.tasks import ResourceType
 
@@ -63,6 +63,25 @@ def _is_int(text: str) -> bool:
     return True
 
 
+def _even(text: str) -> int:
+    value = int(text)
+    if value % 2:
+        raise ValueError("expected an even number")
+    return value
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("x", "expected int"), ("3", "an even number")])
+def test_what_is_expected_is_said_in_words(text: str, wanted: str) -> None:
+    """A converter's own words, else the type that it makes; never the converter's name."""
+
+    @attrs.frozen(kw_only=True)
+    class EvenSettings(Settings):
+        number: int = setting("NUMBER", convert=_even)
+
+    with pytest.raises(ConfigError, match=wanted):
+        EvenSettings.load(MappingSource({"NUMBER": text}))
+
+
 def test_secrets_never_show_themselves_but_travel_in_pickles() -> None:
     loaded = Example.load(MappingSource(FULL))
     assert "hunter2" not in f"{loaded} {loaded!r} {loaded.token} {loaded.export()}"
@@ -110,6 +129,13 @@ def test_a_missing_file_is_a_runtime_error(tmp_path: Path) -> None:
         Config.load(str(tmp_path / "no.json"))
 
 
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    """Editors on Windows write one."""
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"resources": [_entry]}), encoding="utf-8-sig")
+    assert list(Config.load(path).resource_map) == ["q"]
+
+
 def test_last_duplicate_wins_and_unknown_keys_are_ignored() -> None:
     text = json.dumps({"resources": [_entry, {**_entry, "type": "mine", "x": 1}], "y": 2})
     loaded = Config.loads(text)
@@ -147,6 +173,25 @@ def test_job_lists_are_read_with_their_delimiter(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("QRMI_LIST_DELIMITER", "")
     with pytest.raises(ConfigError, match="inconsistent number"):
         config.job_resources()
+
+
+@pytest.mark.parametrize(("names", "types"), [("a", None), ("a,", "local,x"), (",a", "local,b")])
+def test_half_a_grant_is_an_error_not_the_simulator(
+    monkeypatch: pytest.MonkeyPatch, names: str, types: str | None
+) -> None:
+    """A job that was given a QPU must never end up on the simulator without a word."""
+    monkeypatch.setenv("QRMI_JOB_QPU_RESOURCES", names)
+    if types is not None:
+        monkeypatch.setenv("QRMI_JOB_QPU_TYPES", types)
+    with pytest.raises(ConfigError) as error:
+        config.job_resources()
+    assert error.value.owner is Owner.SITE
+
+
+def test_a_last_delimiter_adds_no_resource(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QRMI_JOB_QPU_RESOURCES", "a,")
+    monkeypatch.setenv("QRMI_JOB_QPU_TYPES", "local,")
+    assert [resource.name for resource in config.job_resources()] == ["a"]
 
 
 def test_older_variables_count_only_without_the_newer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -294,11 +294,13 @@ def test_too_many_atoms_are_refused_at_once() -> None:
 
 
 def test_other_device_types_are_refused() -> None:
-    """Emulators' device types are taken, a QPU's are not, but for the one imitated."""
-    for kind, device in (("EMU_MPS", None), ("AnalogDevice", AnalogDevice.to_abstract_repr())):
+    """Emulators' types are taken, and the imitated device's, or without one the sequence's own."""
+    specs = AnalogDevice.to_abstract_repr()
+    for kind, device in (("EMU_MPS", None), ("AnalogDevice", specs), ("MockDevice", None)):
         analog_check.check(codec.encode(driven(chain(1), 100), device_type=kind), device)
-    with pytest.raises(UnsupportedPayloadError, match="FRESNEL"):
-        analog_check.check(codec.encode(driven(chain(1), 100), device_type="FRESNEL"))
+    for kind, device in (("FRESNEL", None), ("AnalogDevice", None), ("MockDevice", specs)):
+        with pytest.raises(UnsupportedPayloadError, match=kind):
+            analog_check.check(codec.encode(driven(chain(1), 100), device_type=kind), device)
 
 
 @given(
@@ -334,6 +336,31 @@ def test_larger_registers_run_on_emu_sv() -> None:
     assert counts(half, 50, seed=3) == counts(half, 50, seed=3)
     results = emulated(driven(far, 500), EmulationConfig(observables=[Occupation()]))
     assert results.occupation[0] == pytest.approx([1] * 13, abs=1e-2)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("emu_sv") is None, reason="needs emu-sv")
+def test_a_seed_repeats_the_noise_of_emu_sv() -> None:
+    """Readout errors and fluctuations follow the seed on emu-sv too."""
+    noise = NoiseModel(p_false_pos=0.1, amp_sigma=0.05)
+    observables = [BitStrings(num_shots=10)]
+    config = EmulationConfig(observables=observables, noise_model=noise, n_trajectories=2)
+    made = driven(chain(13), 100)
+    once, again = (emulated(made, config).final_bitstrings for _ in range(2))
+    assert once == again
+
+
+@pytest.mark.skipif(importlib.util.find_spec("emu_sv") is None, reason="needs emu-sv")
+@pytest.mark.parametrize("channel", ["raman_global", "mw_global"])
+def test_what_emu_sv_cannot(channel: str) -> None:
+    """Larger registers with other than Rydberg channels, or at all times, are refused in words."""
+    made = Sequence(chain(13), MockDevice)
+    made.declare_channel("other", channel)
+    made.add(Pulse.ConstantPulse(100, RABI, 0, 0), "other")
+    with pytest.raises(IsaError, match="Rydberg channels alone"):
+        counts(made, 5)
+    config = EmulationConfig(observables=[Occupation()], default_evaluation_times="Full")
+    with pytest.raises(InvalidInputError, match="evaluation times"):
+        emulated(driven(chain(13), 100), config)
 
 
 @pytest.mark.parametrize("name", ["AnalogDevice", "DigitalAnalogDevice", "MockDevice"])

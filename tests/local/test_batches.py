@@ -6,6 +6,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from qrmi.codecs.analog_results import decode_batch
@@ -208,3 +209,14 @@ def test_batch_survives_the_supervisor(driver, batch, job, tmp_path):
     assert driver.task_wait(task, SECONDS) is TaskStatus.COMPLETED
     assert _statuses(driver, task) == [TaskStatus.COMPLETED] * 3
     assert len(ticks.read_text().split()) == 2
+
+
+def test_numpy_variables_reach_the_simulation(driver):
+    """NumPy's numbers and arrays may be given at the start of a batch and when jobs are added."""
+    jobs = [AnalogJob(runs=1, variables={"x": np.float64(0.5), "n": np.int64(3)})]
+    task = driver.batch_start(PulserBatch(sequence="{}", jobs=jobs), "key")
+    driver.batch_add(task, [AnalogJob(runs=2, variables={"xs": np.array([[0.5, 1.5]])})])
+    driver.batch_close(task)
+    assert driver.task_wait(task, SECONDS) is TaskStatus.COMPLETED
+    told = [json.loads(job.result)["told"]["jobs"] for job in driver.batch_jobs(task)]
+    assert told == [[[1, {"x": 0.5, "n": 3}]], [[2, {"xs": [[0.5, 1.5]]}]]]

@@ -248,6 +248,8 @@ def test_imitated_pulser_device(make_driver, program, told, tmp_path):
         ('{"configuration": 3}', "objects"),
         ('{"configuration": {"n_qubits": 0, "basis_gates": []}}', "n_qubits"),
         ('{"configuration": {"n_qubits": 1, "basis_gates": [1]}}', "basis_gates"),
+        ('{"configuration": {"n_qubits": 1, "basis_gates": [], "max_shots": "x"}}', "max_shots"),
+        ('{"configuration": {"n_qubits": 1, "basis_gates": [], "max_shots": -1}}', "max_shots"),
         (json.dumps({**PULSES, "name": None}), "name"),
     ],
 )

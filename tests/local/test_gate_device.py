@@ -86,6 +86,15 @@ def test_readout_errors_are_each_qubits_own():
     assert _ones(pub.data) == pytest.approx([0.9, 0.02, 0.8], abs=0.03)
 
 
+def test_readout_errors_may_differ_by_outcome():
+    """IBM's properties tell how often a 0 is read as 1 and a 1 as 0: neither is averaged away."""
+    device = write_target(_target(readout=(0.15, 0.15, 0.15)), "imitated")
+    chances = {"prob_meas1_prep0": 0.05, "prob_meas0_prep1": 0.25}
+    for qubit in device["properties"]["qubits"][:2]:
+        qubit += [{"name": name, "value": value, "unit": ""} for name, value in chances.items()]
+    assert _ones(_sample(_flipped(), device).data) == pytest.approx([0.75, 0.05, 0.85], abs=0.03)
+
+
 def test_noise_can_be_switched_off():
     """Without noise the device's rules stay and its errors go."""
     device = _device(_target(readout=_FLIP))

@@ -117,6 +117,36 @@ def test_missing_simulator_is_a_failure_with_a_reason(make_driver, program):
         driver.task_result(task)
 
 
+def _from_a_module(make_driver, name):
+    driver = make_driver()
+    driver._functions = dict.fromkeys(driver._functions, f"{name}:run")
+    return driver
+
+
+def test_installed_since_is_found(make_driver, program, tmp_path, monkeypatch):
+    """After a failed import the next task finds what was installed in the meantime."""
+    driver = _from_a_module(make_driver, "late_probe")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    before = driver.task_start(program(), "before")
+    assert driver.task_wait(before, SECONDS) is TaskStatus.FAILED
+    (tmp_path / "late_probe.py").write_text("from qrmi_probe import run\n")
+    after = driver.task_start(program(), "after")
+    assert driver.task_wait(after, SECONDS) is TaskStatus.COMPLETED
+
+
+def test_missing_sdk_is_named_with_its_command(make_driver, program, tmp_path, monkeypatch):
+    """Where an SDK is what is missing, the reason says how to install it, without a trace."""
+    module = "raise ModuleNotFoundError('no', name='qiskit_aer.noise')\n"
+    (tmp_path / "bare_probe.py").write_text(module)
+    driver = _from_a_module(make_driver, "bare_probe")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    task = driver.task_start(program(), "key")
+    assert driver.task_wait(task, SECONDS) is TaskStatus.FAILED
+    with pytest.raises(TaskFailedError, match=r"pip install 'openqrmi\[qiskit\]'"):
+        driver.task_result(task)
+    assert "Traceback" not in driver.task_logs(task)
+
+
 # --- the same start again -------------------------------------------------------------------------
 
 

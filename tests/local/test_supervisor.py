@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,13 +16,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import qrmi
 from qrmi import config
 from qrmi.errors import ResourceUnavailableError, TaskFailedError, TaskNotFoundError
 from qrmi.payloads import PasqalCloud
 from qrmi.tasks import FINAL, TaskStatus
 from qrmi_local import client, place
+from qrmi_local.client import Client
+from qrmi_local.edition import edition
 from qrmi_local.place import Place
-from qrmi_local.store import State, Store, task_id_of_key
+from qrmi_local.state import State
+from qrmi_local.store import Store, task_id_of_key
 
 SECONDS = 30.0
 
@@ -229,6 +232,64 @@ def test_junk_on_the_socket_is_answered(driver):
     assert _supervisor(driver) == before
 
 
+# --- editions -------------------------------------------------------------------------------------
+
+
+def test_older_supervisor_makes_way(driver, program, tmp_path, monkeypatch):
+    """A newer program gets a supervisor of its own edition, which goes on with all tasks."""
+    ticks, gate = tmp_path / "ticks", tmp_path / "gate"
+    task = driver.task_start(program(["tick", str(ticks)], ["await", str(gate)]), "key")
+    _until(lambda: _lines(ticks))
+    before = _supervisor(driver)
+    monkeypatch.setattr(client, "edition", lambda: (99, 0, 0, 0))
+    after = _supervisor(driver)
+    assert after != before
+    _until(lambda: _is_gone(before))
+    gate.touch()
+    assert driver.task_wait(task, SECONDS) is TaskStatus.COMPLETED
+    assert (len(_lines(ticks)), _state(driver, task).attempts) == (2, 1)
+
+
+def test_older_program_is_served(driver, program, monkeypatch):
+    """Programs of two editions do not drive each other's supervisor away in turn."""
+    before = _supervisor(driver)
+    monkeypatch.setattr(client, "edition", lambda: (0, 0, 0, 0))
+    assert _supervisor(driver) == before
+    task = driver.task_start(program(), "key")
+    assert driver.task_wait(task, SECONDS) is TaskStatus.COMPLETED
+
+
+def test_waiting_program_follows_to_the_newer_supervisor(driver, program, tmp_path, monkeypatch):
+    """A wait of an older program goes on at the supervisor of the newer one."""
+    gate = tmp_path / "gate"
+    task = driver.task_start(program(["await", str(gate)]), "key")
+    newer = Client(driver._client.place)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(driver.task_wait, task, SECONDS)
+        _until(lambda: driver.task_status(task) is TaskStatus.RUNNING)
+        monkeypatch.setattr(client, "edition", lambda: (99, 0, 0, 0))
+        newer.ask({"do": "status"})
+        monkeypatch.undo()
+        gate.touch()
+        assert waiting.result(SECONDS) is TaskStatus.COMPLETED
+
+
+def test_task_of_another_edition_has_a_new_process(driver, program, told, monkeypatch):
+    """After an update tasks do not run in a process that has the old code."""
+    old = driver.task_start(program(), "old")
+    driver.task_wait(old, SECONDS)
+    monkeypatch.setattr(client, "executor_edition", lambda: "99")
+    new = driver.task_start(program(), "new")
+    assert driver.task_wait(new, SECONDS) is TaskStatus.COMPLETED
+    assert told(driver, old)["pid"] != told(driver, new)["pid"]
+
+
+def test_edition_has_our_version():
+    """An edition begins with the numbers of the version, so that releases are in order."""
+    assert ".".join(map(str, edition()[:3])) == qrmi.__version__
+    assert edition()[3] > 0
+
+
 # --- it cannot be had -----------------------------------------------------------------------------
 
 
@@ -269,13 +330,14 @@ def test_interpreter_that_is_gone(driver, program, monkeypatch):
     assert driver.task_wait(task, SECONDS) is TaskStatus.COMPLETED
 
 
-def test_lost_folder_loses_one_task(driver, program, tmp_path):
+def test_lost_files_lose_one_task(driver, program, tmp_path):
     """Whoever removes a running task's files spares the queue behind it."""
     gate = tmp_path / "gate"
     lost = driver.task_start(program(["await", str(gate)]), "lost")
     task = driver.task_start(program(), "key")
     _until(lambda: driver.task_status(lost) is TaskStatus.RUNNING)
-    shutil.rmtree(driver._store.root / "tasks" / lost)
+    for file in (driver._store.root / "tasks").glob(f"{lost}.*"):
+        file.unlink()
     gate.touch()
     assert driver.task_wait(task, SECONDS) is TaskStatus.COMPLETED
     with pytest.raises(TaskNotFoundError):
@@ -375,12 +437,12 @@ def test_one_end_of_many(tmp_path):
     assert store.state(task) == states[won.index(True)]
 
 
-def test_folder_without_a_task_is_no_task(driver, program):
+def test_files_without_a_task_are_no_task(driver, program):
     """What a crash left half-made is ignored."""
     task = driver.task_start(program(), "key")
     half = task_id_of_key("half")
-    (driver._store.root / "tasks" / half).mkdir()
-    (driver._store.root / "tasks" / ".draft").mkdir()
+    (driver._store.root / "tasks" / f"{half}.log").touch()
+    (driver._store.root / "tasks" / ".draft").touch()
     os.kill(_supervisor(driver), signal.SIGKILL)
     assert driver.task_wait(task, SECONDS) is TaskStatus.COMPLETED
     assert driver.list_tasks() == [task]
@@ -396,5 +458,7 @@ def test_files_are_private(driver, program):
         os.umask(old)
     driver.task_wait(task, SECONDS)
     root = driver._store.root
-    paths = [root, *(root / "tasks" / task).iterdir(), root / "tasks", root / "tasks" / task]
+    files = list((root / "tasks").iterdir())
+    assert {file.name.partition(".")[0] for file in files} == {task}
+    paths = [root, root / "tasks", *files]
     assert {path.stat().st_mode & 0o077 for path in paths} == {0}

@@ -58,7 +58,10 @@ def drive(register: Any, duration: int, device: Any = AnalogDevice, rabi: float 
 
 
 class CountingService(Driver):
-    """Takes one sequence a task and answers at once; ``fail_at`` is the start that is refused."""
+    """Takes one sequence a task and answers at once; ``fail_at`` is the start that is refused.
+
+    When ``interrupted``, the user presses Ctrl-C while we wait.
+    """
 
     PAYLOADS = frozenset({"pulser-sequence"})
 
@@ -69,12 +72,14 @@ class CountingService(Driver):
         fail_at: int | None = None,
         unstoppable: bool = False,
         ending: TaskStatus = TaskStatus.COMPLETED,
+        interrupted: bool = False,
     ) -> None:
         super().__init__("counting", Settings())
         self.device = device
         self.fail_at = fail_at
         self.unstoppable = unstoppable
         self.ending = ending
+        self.interrupted = interrupted
         self.payloads: dict[str, Any] = {}
         self.stopped: list[str] = []
 
@@ -95,6 +100,8 @@ class CountingService(Driver):
     def task_status(self, task_id: TaskId) -> TaskStatus:
         if task_id not in self.payloads:
             raise TaskNotFoundError(f"no task {task_id}")
+        if self.interrupted:
+            raise KeyboardInterrupt
         return self.ending
 
     def task_result(self, task_id: TaskId) -> TaskResult:

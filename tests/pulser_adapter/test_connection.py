@@ -54,6 +54,15 @@ def test_counts_are_named_from_the_journal(counting: Make, sequence: Sequence) -
     assert results.final_bitstrings == {"100": 6}
 
 
+def test_an_interrupted_wait_tells_the_batch(counting: Make, sequence: Sequence) -> None:
+    """Ctrl-C in ``wait=True`` loses the results object: the traceback says how to come back."""
+    made = counting(interrupted=True)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        QRMIConnection(made.resource).submit(sequence, wait=True, job_params=[{"runs": 6}])
+    (batch_id,) = made.service.payloads
+    assert f"RemoteResults({batch_id!r}" in "".join(caught.value.__notes__)
+
+
 def test_nothing_is_left_behind(counting: Make, sequence: Sequence) -> None:
     """When a later job cannot be started, the earlier ones are stopped and the error says so."""
     made = counting(fail_at=2)

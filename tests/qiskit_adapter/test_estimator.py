@@ -172,6 +172,16 @@ def test_wrong_precision_of_run(tiny: QuantumResource, driver: Any, precision: A
     assert not driver.payloads
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite(tiny: QuantumResource, driver: Any, bad: float) -> None:
+    """Qiskit lets them pass; no service can do anything with them."""
+    estimator = EstimatorV2(tiny, options={"isa_check": False})
+    for pub in [(plus(), "ZZ", None, bad), (plus(), {"ZZ": bad}), (ansatz(), "ZZ", [bad, bad])]:
+        with pytest.raises(InvalidInputError):
+            estimator.run([pub])
+    assert not driver.payloads
+
+
 def test_exact_values_only_where_the_device_is_a_simulator(
     tiny: QuantumResource, driver: Any
 ) -> None:

@@ -75,4 +75,6 @@ def test_jobs_are_those_of_qiskit_newest_first(
     found = provider.jobs(limit=2)
     assert [one.job_id() for one in found] == [jobs[2].job_id(), jobs[1].job_id()]
     assert provider.jobs(backend_name="elsewhere") == []
+    with pytest.raises(InvalidInputError, match="limit"):
+        provider.jobs(-1)
     assert provider.job(jobs[0].job_id()).result()[0].data.c.num_shots == 1

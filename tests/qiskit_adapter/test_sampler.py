@@ -24,7 +24,13 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qrmi import QuantumResource
 from qrmi.errors import InvalidInputError, IsaError, UnsupportedPayloadError
-from qrmi.qiskit import InvalidPubError, QRMIPrimitiveJob, SamplerOptions, SamplerV2
+from qrmi.qiskit import (
+    InvalidPubError,
+    InvalidPubTypeError,
+    QRMIPrimitiveJob,
+    SamplerOptions,
+    SamplerV2,
+)
 
 Pubs = Callable[[], Any]
 
@@ -247,11 +253,23 @@ def test_circuit_without_registers_is_warned_of(local: QuantumResource) -> None:
     assert result.metadata["shots"] == 3
 
 
-def test_register_names_that_no_result_can_hold(tiny: QuantumResource, driver: Any) -> None:
+@pytest.mark.parametrize("name", ["shape", "self"])
+def test_register_names_that_no_result_can_hold(
+    tiny: QuantumResource, driver: Any, name: str
+) -> None:
     """A register called `shape` would only fail when the result is read: it is refused first."""
-    circuit = QuantumCircuit(QuantumRegister(1), ClassicalRegister(1, "shape"))
-    with pytest.raises(InvalidPubError, match="shape"):
+    circuit = QuantumCircuit(QuantumRegister(1), ClassicalRegister(1, name))
+    with pytest.raises(InvalidPubError, match=name):
         SamplerV2(tiny).run([circuit])
+    with pytest.raises(InvalidPubError, match=name):
+        SamplerV2(tiny).backend.run(circuit)
+    assert not driver.payloads
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_no_numbers(tiny: QuantumResource, driver: Any, value: float) -> None:
+    with pytest.raises(InvalidInputError, match="finite"):
+        SamplerV2(tiny, options={"isa_check": False}).run([(rotation(), [value])])
     assert not driver.payloads
 
 
@@ -300,11 +318,34 @@ def test_options_reach_the_payload(tiny: QuantumResource, driver: Any) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"shots": 3}, {"default_shots": 1.5}, {"default_precision": 0.1}, 7, [("default_shots", 3)]],
+    [
+        {"shots": 3},
+        {"default_shots": 1.5},
+        {"default_precision": 0.1},
+        {3: 4},
+        {"run_options": [1]},
+        7,
+        [("default_shots", 3)],
+    ],
 )
 def test_unknown_options_are_type_errors(local: QuantumResource, options: Any) -> None:
-    with pytest.raises(TypeError):
+    """And ours too, so that one ``except QrmiError`` is enough."""
+    with pytest.raises(InvalidPubTypeError) as error:
         SamplerV2(local, options=options)
+    assert isinstance(error.value, TypeError)
+
+
+def test_options_may_hold_numpys_values(tiny: QuantumResource, driver: Any) -> None:
+    """Integers of NumPy become numbers; what JSON has no word for is refused, unsent."""
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    options = {"run_options": {"simulator": {"seed_simulator": np.int64(7)}}}
+    SamplerV2(tiny, options=options).run([circuit])
+    (payload,) = driver.payloads.values()
+    assert '"seed_simulator": 7' in payload.input
+    with pytest.raises(InvalidInputError):
+        SamplerV2(tiny, options={"run_options": {"a": object()}}).run([circuit])
+    assert len(driver.payloads) == 1
 
 
 def test_options_are_copied_and_checked_when_set(local: QuantumResource) -> None:

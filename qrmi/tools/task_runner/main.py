@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from qrmi import config, payloads, registry
-from qrmi.cli import console, exits, output
+from qrmi.cli import console, exits, guard, output
 from qrmi.errors import (
     EnvVarNotSetError,
     InvalidInputError,
@@ -210,15 +210,10 @@ def run() -> None:
     """Entry point of the command; ends the process with its exit code."""
     _load_dotenv()
     _log_as_upstream()
+    console.prepare_streams()
     args = _parsed()
-    try:
-        code = App(args.name, args.input, args.output).run()
-    except QrmiError as error:
-        console.error(error, as_json=False)
-        code = exits.of_error(error)
-    except KeyboardInterrupt as interrupt:
-        code = exits.of_error(interrupt)
-    sys.exit(int(code))
+    app = App(args.name, args.input, args.output)
+    sys.exit(guard.guarded(app.run, as_json=False, interrupted="interrupted"))
 
 
 def _parsed() -> argparse.Namespace:
@@ -251,6 +246,7 @@ def _load_dotenv() -> None:
 
 def _log_as_upstream() -> None:
     """Upstream's log format and levels; the task's id on stdout, all else on stderr."""
+    logging.raiseExceptions = False  # a log line that cannot be written is no traceback
     level = _log_level(config.environment().get("SRUN_DEBUG", ""))
     logging.basicConfig(stream=sys.stderr, level=level, format=_LOG_FORMAT)
     handler = logging.StreamHandler(sys.stdout)
