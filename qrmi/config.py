@@ -211,7 +211,18 @@ def config_path() -> Path | None:
 def user_config() -> Config:
     """The configuration in force; empty when there is no file."""
     path = config_path()
-    return Config.load(path) if path else Config({})
+    if path is None:
+        return Config({})
+    try:
+        about = path.stat()
+    except OSError:
+        return Config.load(path)  # which says what is wrong
+    return _loaded(path, (about.st_mtime_ns, about.st_size, about.st_ino))
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(path: Path, _version: tuple[int, ...]) -> Config:
+    return Config.load(path)  # each handle asks for it; the file is read again when it changes
 
 
 def get_job_qpu_resources_and_types() -> tuple[list[str], list[str]]:

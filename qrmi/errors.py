@@ -203,7 +203,6 @@ class WaitTimeoutError(QrmiError, TimeoutError):
 
 
 class JournalError(QrmiError):
-    """The journal cannot be written or read."""
+    """The journal, in the user's own state folder, cannot be written or read."""
 
-    default_owner = Owner.SITE
     default_hint = "check the folder that QRMI_STATE_DIR names: space, permissions"

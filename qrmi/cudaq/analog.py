@@ -31,6 +31,7 @@ def start(session: Session, program: str, shots: Any) -> Future:
     """
     count = 100 if shots is None else shots
     check_wanted(count)
+    count = int(count)
     sequence = ahs.to_sequence(program, ahs.choose_device(session.devices))
     context = {"sdk": SDK, "kind": "analog", "call": "evolve", "shots": count}
     payload = codec.encode_single(sequence, count)

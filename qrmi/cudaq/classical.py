@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from qrmi.cudaq.arithmetic import FLOAT_ORDER, FUNCTIONS, ORDER
-from qrmi.errors import UnsupportedFunctionError
+from qrmi.errors import InvalidInputError, UnsupportedFunctionError
 
 __all__ = ["UNKNOWN", "Interpreter", "Pointer", "known"]
 
@@ -41,6 +41,14 @@ class Pointer:
     offset: int = 0
 
 
+@attrs.frozen
+class _Span:
+    """A list in memory: where it starts, and how many items it has."""
+
+    start: Pointer
+    length: int
+
+
 class Interpreter:
     """Runs one function of specialised Quake, block after block.
 
@@ -54,7 +62,7 @@ class Interpreter:
             "arith.cmpi": self._compare_integers,
             "arith.cmpf": self._compare_floats,
             "arith.trunci": self._truncate,
-            "complex.constant": self._constant,
+            "complex.constant": self._complex_constant,
             "cc.address_of": self._unknown,
             "cc.alloca": self._alloca,
             "cc.cast": self._cast,
@@ -66,7 +74,7 @@ class Interpreter:
             "cc.poison": self._unknown,
             "cc.reify_span": self._same,
             "cc.sequence_data": self._data,
-            "cc.sequence_init": self._same,
+            "cc.sequence_init": self._span,
             "cc.sequence_size": self._length,
             "cc.store": self._store,
             "cc.string_literal": self._string,
@@ -117,6 +125,9 @@ class Interpreter:
 
     def _constant(self, operation: Any) -> None:
         self._set(operation, _plain(operation.attributes["value"]))
+
+    def _complex_constant(self, operation: Any) -> None:
+        self._set(operation, complex(*_plain(operation.attributes["value"])))
 
     def _arithmetic(self, operation: Any, function: Callable[..., Any]) -> None:
         operands = self.operands(operation)
@@ -184,11 +195,14 @@ class Interpreter:
         if pointer is UNKNOWN:
             return
         cells = _flat(value) if isinstance(value, list) else [value]
-        pointer.cells[pointer.offset : pointer.offset + len(cells)] = cells
+        end = pointer.offset + len(cells)
+        if pointer.offset < 0 or end > len(pointer.cells):
+            raise InvalidInputError("the kernel writes past the end of a list")
+        pointer.cells[pointer.offset : end] = cells
 
     def _load(self, operation: Any) -> None:
         (pointer,) = self.operands(operation)
-        known = isinstance(pointer, Pointer) and pointer.offset < len(pointer.cells)
+        known = isinstance(pointer, Pointer) and 0 <= pointer.offset < len(pointer.cells)
         self._set(operation, pointer.cells[pointer.offset] if known else UNKNOWN)
 
     def _constant_array(self, operation: Any) -> None:
@@ -197,13 +211,24 @@ class Interpreter:
             value = [complex(*pair) for pair in value]
         self._set(operation, value)
 
+    def _span(self, operation: Any) -> None:
+        start, *length = self.operands(operation)
+        if isinstance(start, Pointer) and length and length[0] is not UNKNOWN:
+            self._set(operation, _Span(start, length[0]))
+        else:
+            self._set(operation, start)
+
     def _data(self, operation: Any) -> None:
         (value,) = self.operands(operation)
+        value = value.start if isinstance(value, _Span) else value
         self._set(operation, Pointer(_flat(value)) if isinstance(value, list) else value)
 
     def _length(self, operation: Any) -> None:
         (value,) = self.operands(operation)
-        self._set(operation, len(value) if isinstance(value, (list, str)) else UNKNOWN)
+        if isinstance(value, _Span):
+            self._set(operation, value.length)
+        else:
+            self._set(operation, len(value) if isinstance(value, (list, str)) else UNKNOWN)
 
     def _extract_value(self, operation: Any) -> None:
         value, *dynamic = self.operands(operation)

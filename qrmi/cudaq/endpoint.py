@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -133,6 +134,7 @@ class Endpoint:
 
         No launch is returned when another endpoint has taken the kernel.
         """
+        _check_process()
         with PLATFORM:
             _capture.launch = None
             _capture.depth += 1
@@ -142,6 +144,21 @@ class Endpoint:
             finally:
                 _capture.depth -= 1
                 _capture.launch = None
+
+
+_used_by: int | None = None
+
+
+def _check_process() -> None:
+    """Refuse to compile in the fork of a process that has compiled: CUDA-Q 0.16 hangs there."""
+    global _used_by  # noqa: PLW0603 (a fork must see what its parent did)
+    process = os.getpid()
+    if _used_by not in (None, process):
+        raise UnsupportedFunctionError(
+            "CUDA-Q cannot compile kernels in the fork of a process that has used it",
+            hint="start processes with multiprocessing's 'spawn' or 'forkserver'",
+        )
+    _used_by = process
 
 
 def _convert(module: Any) -> Any:

@@ -15,8 +15,8 @@ from typing import Any
 
 from cudaq import cudaq_runtime
 
+from qrmi.cudaq import arguments, futures, target
 from qrmi.cudaq import endpoint as endpoints
-from qrmi.cudaq import futures, target
 from qrmi.cudaq.plugin import TARGET
 from qrmi.cudaq.session import Session
 from qrmi.errors import InvalidInputError, MissingExtraError, UnsupportedFunctionError
@@ -131,14 +131,16 @@ def _marshal(
     session: Session, original: Callable[..., Any], name: str, *args: Any, **kwargs: Any
 ) -> Any:
     """A kernel that is called: inside a launch it goes to the endpoint, alone it has no place."""
-    states = [argument for argument in args if isinstance(argument, cudaq_runtime.State)]
-    if endpoints.capturing() and states:
+    if not endpoints.capturing():
+        kernel = name.split("..")[0]
+        return _unsupported(f"a direct call of the kernel {kernel!r}", session, original)
+    module, *values = args
+    arguments.check(module, name, len(values))
+    states = [value for value in values if isinstance(value, cudaq_runtime.State)]
+    if states:
         with endpoints.with_states(states):
             return original(name, *args, **kwargs)
-    if endpoints.capturing():
-        return original(name, *args, **kwargs)
-    kernel = name.split("..")[0]
-    return _unsupported(f"a direct call of the kernel {kernel!r}", session, original)
+    return original(name, *args, **kwargs)
 
 
 def _sample_async(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, SupportsIndex
 
 from qrmi.errors import InvalidInputError, Owner, TaskFailedError
 
@@ -15,7 +15,7 @@ def check_wanted(shots: Any) -> None:
     Raises:
         InvalidInputError: it is none.
     """
-    if isinstance(shots, bool) or not isinstance(shots, int) or shots < 1:
+    if isinstance(shots, bool) or not isinstance(shots, SupportsIndex) or int(shots) < 1:
         raise InvalidInputError(f"shots_count must be at least 1, not {shots!r}")
 
 

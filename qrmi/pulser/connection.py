@@ -137,8 +137,8 @@ class QRMIConnection(RemoteConnection):  # type: ignore[misc]
             context = preparation.context_of(sequence)
             batch_id = self._batches.start(payload, context, keep_open=open)
         self._last_batch_id = batch_id
-        if wait:
-            self._wait(batch_id, job_ids)
+        if wait:  # an open batch itself does not end with its jobs
+            self._wait(batch_id, self._batches.job_ids(batch_id) if open else job_ids)
         return self.get_results(batch_id, job_ids)
 
     def _prepared(self, sequence: pulser.Sequence, *, emulated: bool) -> pulser.Sequence:
@@ -173,7 +173,7 @@ class QRMIConnection(RemoteConnection):  # type: ignore[misc]
     def _wait(self, batch_id: str, job_ids: list[str] | None) -> None:
         deadline = Deadline.after(self._timeout_seconds, SystemClock())
         try:
-            for task_id in job_ids or self._batches.task_ids(batch_id):
+            for task_id in self._batches.task_ids(batch_id) if job_ids is None else job_ids:
                 left = None if deadline.at is None else deadline.shorten(self._timeout_seconds or 0)
                 self._resource.task_wait(task_id, left)
         except WaitTimeoutError as error:

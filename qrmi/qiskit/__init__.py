@@ -35,9 +35,10 @@ except ModuleNotFoundError as error:
 from qrmi.qiskit.backends import QRMIBackend, backend
 from qrmi.qiskit.errors import BackendNotFoundError, InvalidPubError, InvalidPubTypeError
 from qrmi.qiskit.estimator import EstimatorV2
-from qrmi.qiskit.jobs import QRMIJob, QRMIPrimitiveJob, job
+from qrmi.qiskit.jobs import QRMIJob, QRMIPrimitiveJob
 from qrmi.qiskit.options import EstimatorOptions, SamplerOptions
 from qrmi.qiskit.provider import QRMIProvider
+from qrmi.qiskit.reopening import job
 from qrmi.qiskit.sampler import SamplerV2
 
 __all__ = [

@@ -14,19 +14,16 @@ from qiskit.primitives import BasePrimitiveJob, PrimitiveResult
 from qiskit.providers import JobStatus, JobV1
 from qiskit.result import Result
 
-from qrmi import registry
 from qrmi.codecs import gate
-from qrmi.errors import InvalidInputError, QrmiError, TaskFailedError, UnsupportedFunctionError
+from qrmi.errors import QrmiError, TaskFailedError, UnsupportedFunctionError
 from qrmi.qiskit import records, run
-from qrmi.qiskit.handles import handle_of
 from qrmi.resource import QuantumResource
 from qrmi.tasks import TaskStatus
 
 if TYPE_CHECKING:
-    from qrmi.qiskit.analog import AnalogJob
     from qrmi.qiskit.backends import QRMIBackend
 
-__all__ = ["QRMIJob", "QRMIPrimitiveJob", "TaskJob", "job"]
+__all__ = ["QRMIJob", "QRMIPrimitiveJob", "TaskJob"]
 
 _log = logging.getLogger(__name__)
 
@@ -258,34 +255,3 @@ class QRMIJob(TaskJob, JobV1):  # type: ignore[misc]  # Qiskit is untyped
         return run.read(
             result, headers, backend_name=self._resource.resource_id(), job_id=self._job_id
         )
-
-
-def job(
-    task_id: str, resource: QuantumResource | QRMIBackend | str | None = None
-) -> QRMIPrimitiveJob | QRMIJob | AnalogJob:
-    """Open a job again by its id, in this process or another one.
-
-    Args:
-        task_id: what ``job_id()`` gave.
-        resource: where it runs: a handle, a name or a backend; when ``None``, the journal tells.
-
-    Raises:
-        TaskNotFoundError: the journal knows no such task.
-        InvalidInputError: the task is not one of Qiskit's.
-    """
-    handle = registry.resource_of_task(task_id) if resource is None else handle_of(resource)
-    context = handle.task_context(task_id)
-    kind = context.get("kind")
-    if kind == "run":
-        return QRMIJob(handle, task_id)
-    if kind != "analog":
-        return QRMIPrimitiveJob(handle, task_id)
-    if context.get("sdk") != "qiskit":
-        raise InvalidInputError(
-            f"task {task_id} is a pulse sequence, not a Qiskit circuit",
-            hint=f"get its result with `qrmi result {task_id}` or through qrmi.pulser",
-            task_id=task_id,
-        )
-    from qrmi.qiskit.analog import AnalogJob  # that module imports this one
-
-    return AnalogJob(handle, task_id)

@@ -12,7 +12,8 @@ from qrmi.errors import InvalidInputError, QrmiError, ResourceNotFoundError
 from qrmi.payloads import QiskitPrimitive
 from qrmi.qiskit.backends import QRMIBackend
 from qrmi.qiskit.errors import BackendNotFoundError
-from qrmi.qiskit.jobs import TaskJob, job
+from qrmi.qiskit.jobs import TaskJob
+from qrmi.qiskit.reopening import job
 from qrmi.tasks import ResourceStatus, ResourceStatusCode
 
 __all__ = ["QRMIProvider"]

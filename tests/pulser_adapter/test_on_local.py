@@ -115,6 +115,18 @@ def test_an_open_batch_takes_several_runs(connection: QRMIConnection, sweep: Seq
         )
 
 
+def test_waiting_does_not_wait_for_an_open_batch(local: QuantumResource, sweep: Sequence) -> None:
+    """Jobs that an open batch starts with are waited for; the batch goes on, and may be empty."""
+    connection = QRMIConnection(local, timeout_seconds=30)
+    jobs = [{"runs": 5, "variables": {"t": 500}}]
+    for first, expected in ((jobs, [{"1": 5}]), ([], [])):
+        results = connection.submit(sweep, wait=True, open=True, job_params=first)
+        available = results.get_available_results().values()
+        assert [each.final_bitstrings for each in available] == expected
+        assert results.get_batch_status() is BatchStatus.RUNNING
+        connection._close_batch(results.batch_id)
+
+
 def test_open_batches_of_emulators(connection: QRMIConnection, drive: Drive) -> None:
     """The configuration of an open batch holds for each run that is added to it."""
     made = drive(Register({"a": (0, 0)}), 500, MockDevice, 2 * numpy.pi)
