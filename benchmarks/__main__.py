@@ -33,7 +33,7 @@ def main() -> None:
 def _stop_worker(folder: str) -> None:
     from pathlib import Path
 
-    from qrmi_local import client
+    from qrmi_local.service import client
 
     client.shutdown(Path(folder))
 

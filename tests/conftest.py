@@ -22,7 +22,7 @@ def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("QRMI_STATE_DIR", str(folder))
         patch.setenv("XDG_CONFIG_HOME", str(folder / "no-config"))
         yield folder
-        from qrmi_local import client
+        from qrmi_local.service import client
 
         client.shutdown(folder)
 
@@ -33,7 +33,7 @@ def private_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     folder = tmp_path / "state"
     monkeypatch.setenv("QRMI_STATE_DIR", str(folder))
     yield folder
-    from qrmi_local import client
+    from qrmi_local.service import client
 
     client.shutdown(folder)
 

@@ -132,7 +132,7 @@ def _make_state(app: Sphinx) -> None:
 
 
 def _remove_state(app: Sphinx, _exception: Exception | None) -> None:
-    from qrmi_local import client
+    from qrmi_local.service import client
 
     client.shutdown(Path(app.qrmi_state.name))
     app.qrmi_state.cleanup()

@@ -39,21 +39,22 @@ from qrmi.tasks import (
     TaskResult,
     TaskStatus,
 )
-from qrmi_local import analog_check, batch
 from qrmi_local.checks import check_payload, must_be_installed, must_match
-from qrmi_local.client import Client, runner
 from qrmi_local.device import Device, DeviceKind, read_device
-from qrmi_local.place import Place
+from qrmi_local.pulses import check as analog_check
+from qrmi_local.service import batch
+from qrmi_local.service.client import Client, runner
+from qrmi_local.service.place import Place
+from qrmi_local.service.state import State
+from qrmi_local.service.store import Store, task_id_of_key
 from qrmi_local.settings import LocalSettings
-from qrmi_local.state import State
-from qrmi_local.store import Store, task_id_of_key
 from qrmi_local.target import target_text
 
 __all__ = ["FUNCTIONS", "LocalDriver"]
 
 FUNCTIONS: Mapping[DeviceKind, str] = {
-    DeviceKind.GATE: "qrmi_local.gate:run",
-    DeviceKind.ANALOG: "qrmi_local.analog:run",
+    DeviceKind.GATE: "qrmi_local.gates.run:run",
+    DeviceKind.ANALOG: "qrmi_local.pulses.run:run",
 }
 """What runs each kind of program, in a process of its own: ``module:function``."""
 

@@ -10,7 +10,7 @@ from qrmi import config
 from qrmi.errors import InvalidInputError
 from qrmi.resource import QuantumResource
 from qrmi_local.device import read_device
-from qrmi_local.store import Store
+from qrmi_local.service.store import Store
 
 if TYPE_CHECKING:
     from pulser.devices import Device

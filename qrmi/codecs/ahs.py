@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from qrmi.codecs.ahs_program import Program, Series, read, write
 from qrmi.codecs.analog_text import guarded, import_pulser
-from qrmi.errors import IsaError, UnsupportedFunctionError
+from qrmi.errors import InvalidInputError, IsaError, UnsupportedFunctionError
 
 if TYPE_CHECKING:
     import pulser
@@ -38,6 +38,7 @@ __all__ = ["Program", "Series", "choose_device", "from_sequence", "read", "to_se
 _CHANNEL = "rydberg_global"
 _MICRO = 1e6  # micrometres in a metre; rad/s in a rad/µs
 _NANO = 1e9  # nanoseconds in a second
+_LONGEST = 1e-3  # seconds; a pulse sequence has a sample for each nanosecond
 
 
 def choose_device(devices: Mapping[str, Device]) -> Device:
@@ -57,11 +58,16 @@ def to_sequence(text: str, device: Device) -> pulser.Sequence:
     Atoms are called ``q0``, ``q1``, … in the order of the filled sites.
 
     Raises:
-        InvalidInputError: the text is not an AHS program.
+        InvalidInputError: the text is not an AHS program, or it lasts longer than 1 ms.
         UnsupportedFunctionError: it has what this codec refuses.
         IsaError: the device cannot play it; the message gives Pulser's reason.
     """
     program = read(text)
+    if max(program.amplitude.times, default=0.0) > _LONGEST:
+        raise InvalidInputError(
+            f"the program lasts {program.amplitude.times[-1]:g} s, the longest is {_LONGEST:g} s",
+            hint="times are in seconds: two microseconds are 2e-6",
+        )
     pulser = import_pulser()
     if _CHANNEL not in device.channels:
         raise IsaError(f"{device.name} has no channel {_CHANNEL} for one uniform driving field")

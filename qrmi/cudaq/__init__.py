@@ -57,6 +57,6 @@ def result(
         TaskCancelledError: it was stopped.
         WaitTimeoutError: it did not end in time.
     """
-    from qrmi.cudaq import futures
+    from qrmi.cudaq import reopen
 
-    return futures.of_task(task_id).get(timeout_seconds)
+    return reopen.of_task(task_id).get(timeout_seconds)

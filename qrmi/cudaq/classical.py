@@ -11,42 +11,25 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import attrs
-
 from qrmi.cudaq.arithmetic import FLOAT_ORDER, FUNCTIONS, ORDER
+from qrmi.cudaq.values import (
+    ARRAY,
+    UNKNOWN,
+    Pointer,
+    Span,
+    cell_count,
+    flat,
+    known,
+    plain,
+    plain_type,
+    pointee,
+)
 from qrmi.errors import InvalidInputError, UnsupportedFunctionError
 
-__all__ = ["UNKNOWN", "Interpreter", "Pointer", "known"]
+__all__ = ["Interpreter"]
 
 _MAX_STEPS = 20_000_000
 _DYNAMIC = -(2**31)
-_ARRAY = re.compile(r"!cc\.array<(.*) x (\d+)>$")
-
-
-class _Unknown:
-    """A value that only the run will tell: a measurement, or memory that was never written."""
-
-    def __repr__(self) -> str:
-        return "UNKNOWN"
-
-
-UNKNOWN = _Unknown()
-
-
-@attrs.frozen
-class Pointer:
-    """A place in memory."""
-
-    cells: list[Any]
-    offset: int = 0
-
-
-@attrs.frozen
-class _Span:
-    """A list in memory: where it starts, and how many items it has."""
-
-    start: Pointer
-    length: int
 
 
 class Interpreter:
@@ -124,10 +107,10 @@ class Interpreter:
     # --- numbers ------------------------------------------------------------------------------
 
     def _constant(self, operation: Any) -> None:
-        self._set(operation, _plain(operation.attributes["value"]))
+        self._set(operation, plain(operation.attributes["value"]))
 
     def _complex_constant(self, operation: Any) -> None:
-        self._set(operation, complex(*_plain(operation.attributes["value"])))
+        self._set(operation, complex(*plain(operation.attributes["value"])))
 
     def _arithmetic(self, operation: Any, function: Callable[..., Any]) -> None:
         operands = self.operands(operation)
@@ -173,28 +156,28 @@ class Interpreter:
     def _alloca(self, operation: Any) -> None:
         operands = self.operands(operation)
         count = operands[0] if operands else 1
-        size = _cells(_plain_type(operation.attributes["elementType"]))
+        size = cell_count(plain_type(operation.attributes["elementType"]))
         self._set(operation, Pointer([UNKNOWN] * (known(count) * size)))
 
     def _compute_pointer(self, operation: Any) -> None:
         base, *dynamic = self.operands(operation)
-        kind = _pointee(str(operation.operands[0].type))
+        kind = pointee(str(operation.operands[0].type))
         if base is UNKNOWN:
             self._set(operation, UNKNOWN)
             return
         offset = base.offset
         for raw in operation.attributes["rawConstantIndices"]:
             index = known(dynamic.pop(0) if raw == _DYNAMIC else raw)
-            match = _ARRAY.fullmatch(kind)
+            match = ARRAY.fullmatch(kind)
             kind = match[1] if match else kind.removeprefix("!cc.array<").removesuffix(" x ?>")
-            offset += index * _cells(kind)
+            offset += index * cell_count(kind)
         self._set(operation, Pointer(base.cells, offset))
 
     def _store(self, operation: Any) -> None:
         value, pointer = self.operands(operation)
         if pointer is UNKNOWN:
             return
-        cells = _flat(value) if isinstance(value, list) else [value]
+        cells = flat(value) if isinstance(value, list) else [value]
         end = pointer.offset + len(cells)
         if pointer.offset < 0 or end > len(pointer.cells):
             raise InvalidInputError("the kernel writes past the end of a list")
@@ -206,7 +189,7 @@ class Interpreter:
         self._set(operation, pointer.cells[pointer.offset] if known else UNKNOWN)
 
     def _constant_array(self, operation: Any) -> None:
-        value = _plain(operation.attributes["constantValues"])
+        value = plain(operation.attributes["constantValues"])
         if "complex<" in str(operation.results[0].type):
             value = [complex(*pair) for pair in value]
         self._set(operation, value)
@@ -214,18 +197,18 @@ class Interpreter:
     def _span(self, operation: Any) -> None:
         start, *length = self.operands(operation)
         if isinstance(start, Pointer) and length and length[0] is not UNKNOWN:
-            self._set(operation, _Span(start, length[0]))
+            self._set(operation, Span(start, length[0]))
         else:
             self._set(operation, start)
 
     def _data(self, operation: Any) -> None:
         (value,) = self.operands(operation)
-        value = value.start if isinstance(value, _Span) else value
-        self._set(operation, Pointer(_flat(value)) if isinstance(value, list) else value)
+        value = value.start if isinstance(value, Span) else value
+        self._set(operation, Pointer(flat(value)) if isinstance(value, list) else value)
 
     def _length(self, operation: Any) -> None:
         (value,) = self.operands(operation)
-        if isinstance(value, _Span):
+        if isinstance(value, Span):
             self._set(operation, value.length)
         else:
             self._set(operation, len(value) if isinstance(value, (list, str)) else UNKNOWN)
@@ -245,7 +228,7 @@ class Interpreter:
         self._set(operation, {**fields, index: value})
 
     def _string(self, operation: Any) -> None:
-        self._set(operation, _plain(operation.attributes["stringLiteral"]))
+        self._set(operation, plain(operation.attributes["stringLiteral"]))
 
     def _same(self, operation: Any) -> None:
         self._set(operation, self.operands(operation)[0])
@@ -275,44 +258,3 @@ class Interpreter:
         for argument, value in zip(block.arguments, arguments, strict=True):
             self.values[argument] = value
         return block
-
-
-def known(value: Any) -> int:
-    """An index or a size, which has to be known before the run.
-
-    Raises:
-        UnsupportedFunctionError: it is not.
-    """
-    if value is UNKNOWN:
-        raise UnsupportedFunctionError(
-            "the kernel uses a measured value as an index or a size; that is not supported"
-        )
-    return int(value)
-
-
-def _plain(attribute: Any) -> Any:
-    """The Python value of an MLIR attribute: number, text, or list of those."""
-    if hasattr(attribute, "value"):
-        return attribute.value
-    return [_plain(item) for item in attribute]
-
-
-def _plain_type(attribute: Any) -> str:
-    return str(getattr(attribute, "value", attribute))
-
-
-def _pointee(kind: str) -> str:
-    return kind.removeprefix("!cc.ptr<").removesuffix(">")
-
-
-def _cells(kind: str) -> int:
-    """How many scalars a type holds."""
-    match = _ARRAY.fullmatch(kind)
-    return int(match[2]) * _cells(match[1]) if match else 1
-
-
-def _flat(value: list[Any]) -> list[Any]:
-    cells: list[Any] = []
-    for item in value:
-        cells.extend(_flat(item) if isinstance(item, list) else [item])
-    return cells

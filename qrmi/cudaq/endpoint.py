@@ -151,7 +151,7 @@ _used_by: int | None = None
 
 def _check_process() -> None:
     """Refuse to compile in the fork of a process that has compiled: CUDA-Q 0.16 hangs there."""
-    global _used_by  # noqa: PLW0603 (a fork must see what its parent did)
+    global _used_by
     process = os.getpid()
     if _used_by not in (None, process):
         raise UnsupportedFunctionError(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from qrmi import registry
-from qrmi.errors import InvalidInputError, MissingExtraError
 from qrmi.resource import QuantumResource
 
-__all__ = ["SDK", "Done", "Future", "of_task"]
+__all__ = ["SDK", "Done", "Future"]
 
 SDK = "cudaq"
 """What the journal calls our tasks."""
@@ -64,28 +62,3 @@ class Done:
     def get(self, timeout_seconds: float | None = None) -> Any:
         """The result."""
         return self._result
-
-
-def of_task(task_id: str) -> Future:
-    """The future of a task that a CUDA-Q program started; see `qrmi.cudaq.result`."""
-    resource = registry.resource_of_task(task_id)
-    context = resource.task_context(task_id)
-    if context.get("sdk") != SDK:
-        raise InvalidInputError(
-            f"the task was started with {context.get('sdk') or 'an unknown SDK'}, not with CUDA-Q",
-            hint="`qrmi result` shows the result of any task",
-            task_id=task_id,
-        )
-    return Future(resource, task_id, _decoder(context, task_id))
-
-
-def _decoder(context: Mapping[str, Any], task_id: str) -> Callable[[str], Any]:
-    try:
-        from qrmi.cudaq import analog, launch
-    except ImportError as error:
-        raise MissingExtraError(
-            f"CUDA-Q or Qiskit cannot be imported: {error}", hint="pip install 'openqrmi[cudaq]'"
-        ) from error
-    if context.get("call") == "evolve":
-        return analog.decoder(context["shots"], task_id)
-    return launch.decoder(context["call"], task_id)

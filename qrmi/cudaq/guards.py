@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from cudaq import cudaq_runtime
 
-from qrmi.cudaq import arguments, futures, target
+from qrmi.cudaq import arguments, futures
 from qrmi.cudaq import endpoint as endpoints
-from qrmi.cudaq.plugin import TARGET
+from qrmi.cudaq.names import TARGET
 from qrmi.cudaq.session import Session
 from qrmi.errors import InvalidInputError, MissingExtraError, UnsupportedFunctionError
 
 __all__ = ["install"]
+
+Active = Callable[[], Session | None]
 
 _SIMULATOR = "select a simulator for it: cudaq.set_target('qpp-cpu')"
 
@@ -47,24 +50,32 @@ _ON_HOST = (
 
 
 @functools.cache
-def install() -> None:
-    """Put the guards in place, once; those that this version of CUDA-Q lacks are left out."""
+def install(active: Active, host_simulator: Callable[[], AbstractContextManager[None]]) -> None:
+    """Put the guards in place, once; those that this version of CUDA-Q lacks are left out.
+
+    Args:
+        active: gives the session that kernels run in now, if any.
+        host_simulator: lends CUDA-Q's own simulator.
+    """
+    replace = functools.partial(_replace, active)
     for name, what in _UNSUPPORTED.items():
-        _replace(name, functools.partial(_unsupported, what))
+        replace(name, functools.partial(_unsupported, what))
     for name in _ON_HOST:
-        _replace(name, _on_host)
+        replace(name, functools.partial(_on_host, host_simulator))
     for name, function in _OURS.items():
-        _replace(name, function)
-    _replace("AsyncSampleResultImpl", _reopen, always=True)
+        replace(name, function)
+    replace("AsyncSampleResultImpl", _reopen, always=True)
     for name in ("SamplePolicy", "ObservePolicy"):
-        _replace(name, _quietly)
+        replace(name, _quietly)
     from cudaq.dynamics import evolution
 
     if TARGET not in evolution.analog_targets:
         evolution.analog_targets.append(TARGET)
 
 
-def _replace(path: str, function: Callable[..., Any], *, always: bool = False) -> None:
+def _replace(
+    active: Active, path: str, function: Callable[..., Any], *, always: bool = False
+) -> None:
     """Call ``function(session, original, ...)`` instead, while a session is active."""
     *owners, name = path.split(".")
     owner = functools.reduce(lambda held, part: getattr(held, part, None), owners, cudaq_runtime)
@@ -74,7 +85,7 @@ def _replace(path: str, function: Callable[..., Any], *, always: bool = False) -
 
     @functools.wraps(original)
     def guard(*args: Any, **kwargs: Any) -> Any:
-        session = target.active()
+        session = active()
         if session is None and not always:
             return original(*args, **kwargs)
         return function(session, original, *args, **kwargs)
@@ -95,9 +106,15 @@ def _unsupported(
     )
 
 
-def _on_host(_session: Session, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _on_host(
+    host_simulator: Callable[[], AbstractContextManager[None]],
+    _session: Session,
+    original: Callable[..., Any],
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
     """What only looks at a kernel: CUDA-Q does it here, on this machine."""
-    with target.host_simulator():
+    with host_simulator():
         return original(*args, **kwargs)
 
 
@@ -206,7 +223,9 @@ def _reopen(session: Session | None, original: Callable[..., Any], text: str) ->
     """``cudaq.AsyncSampleResult(text)``: ours is a task id, CUDA-Q's is JSON."""
     if not isinstance(text, str) or text.lstrip().startswith(("{", "[")):
         return original(text)
-    return futures.of_task(text)
+    from qrmi.cudaq import reopen
+
+    return reopen.of_task(text)
 
 
 def _evolve(

@@ -79,7 +79,7 @@ def observe(session: Session, launch: Launch) -> Future | Done:
         term.check(launch.program.outputs)
     if not terms:
         return Done(results.ExactObserveResult(constant, launch.operator, {"": 1.0}, ""))
-    session.gate_target  # noqa: B018 (refuse before anything else does)
+    session.require_gates()
     if launch.shots < 1 and session.exact:
         return _observe_exact(session, launch, terms, constant)
     return _observe_shots(session, launch, terms, constant)

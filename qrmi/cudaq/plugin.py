@@ -15,11 +15,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__all__ = ["TARGET", "register"]
+from qrmi.cudaq.names import TARGET, WRAPPED
 
-TARGET = "qrmi"
-
-_WRAPPED = "__qrmi_wraps__"
+__all__ = ["register"]
 
 
 def register() -> None:
@@ -27,7 +25,7 @@ def register() -> None:
     try:
         module = sys.modules["cudaq"]
         runtime = module.cudaq_runtime
-        if hasattr(runtime.set_target, _WRAPPED):
+        if hasattr(runtime.set_target, WRAPPED):
             return
         runtime.register_backend_path(str(Path(__file__).parent))
         _wrap(runtime, "set_target", _set_target)
@@ -45,7 +43,7 @@ def register() -> None:
 def _wrap(owner: ModuleType, name: str, replacement: Callable[..., Any]) -> None:
     original = getattr(owner, name)
     wrapper = functools.wraps(original)(functools.partial(replacement, original))
-    setattr(wrapper, _WRAPPED, original)
+    setattr(wrapper, WRAPPED, original)
     setattr(owner, name, wrapper)
 
 

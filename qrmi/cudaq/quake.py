@@ -24,9 +24,10 @@ from qiskit.circuit import (
 )
 from qiskit.circuit.library import StatePreparation
 
-from qrmi.cudaq import gates
-from qrmi.cudaq.classical import UNKNOWN, Interpreter, Pointer, known
+from qrmi.cudaq import gates, values
+from qrmi.cudaq.classical import Interpreter
 from qrmi.cudaq.kernels import MEASURED, Measurement, Program
+from qrmi.cudaq.values import UNKNOWN, Pointer, known
 from qrmi.errors import InvalidInputError, UnsupportedFunctionError
 
 __all__ = ["convert"]
@@ -195,12 +196,12 @@ class _Converter(Interpreter):
         self._set(operation, data)
 
     def _state_size(self, operation: Any) -> None:
-        self._set(operation, len(_amplitudes(self.operands(operation)[0])).bit_length() - 1)
+        self._set(operation, len(values.amplitudes(self.operands(operation)[0])).bit_length() - 1)
 
     def _prepare(self, operation: Any) -> None:
         """Qubits that start in a state; its amplitudes have the first qubit as lowest bit."""
         qubits, state = self.operands(operation)
-        amplitudes = np.array(_amplitudes(state), dtype=complex)
+        amplitudes = np.array(values.amplitudes(state), dtype=complex)
         if amplitudes.size != 1 << len(qubits):
             raise InvalidInputError(
                 f"a state of {amplitudes.size} amplitudes does not fit {len(qubits)} qubits"
@@ -239,7 +240,7 @@ class _Converter(Interpreter):
             controls.extend(qubits)
             state = ("0" if negative else "1") * len(qubits) + state
         targets = [qubit for qubits in operands[second:third] for qubit in qubits]
-        return [_angle(value) for value in operands[:first]], controls, state, targets
+        return [values.angle(value) for value in operands[:first]], controls, state, targets
 
     def _global_phase(self, operation: Any) -> None:
         (angle,), controls, state, _targets = self._split(operation)
@@ -293,22 +294,3 @@ class _Converter(Interpreter):
         for qubits in self.operands(operation):
             for qubit in qubits:
                 self._emit(Reset(), [qubit])
-
-
-def _amplitudes(value: Any) -> list[complex]:
-    if isinstance(value, Pointer):
-        value = value.cells[value.offset :]
-    if not isinstance(value, list) or any(item is UNKNOWN for item in value):
-        raise UnsupportedFunctionError(
-            "the kernel starts from a state that cannot be computed before the run",
-            hint="pass its amplitudes as list[complex]",
-        )
-    return value
-
-
-def _angle(value: Any) -> float:
-    if value is UNKNOWN:
-        raise UnsupportedFunctionError(
-            "the kernel turns by an angle that cannot be computed before the run"
-        )
-    return float(value)

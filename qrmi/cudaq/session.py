@@ -79,6 +79,10 @@ class Session:
 
         return analog.read_devices(self._target_text)
 
+    def require_gates(self) -> None:
+        """Make sure that circuits can be sent; raises as `gate_target` does."""
+        _ = self.gate_target
+
     def fit(self, circuit: QuantumCircuit) -> QuantumCircuit:
         """The circuit in the gates and on the couplings of the resource.
 

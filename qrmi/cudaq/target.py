@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from qrmi import registry
-from qrmi.cudaq.plugin import TARGET
+from qrmi.cudaq.names import TARGET, WRAPPED
 from qrmi.cudaq.session import Session
 from qrmi.errors import InvalidInputError, MissingExtraError
 from qrmi.resource import QuantumResource
@@ -133,7 +133,7 @@ def _native_set_target(name: str, **config: str) -> None:
     from cudaq import cudaq_runtime
 
     function = cudaq_runtime.set_target
-    getattr(function, "__qrmi_wraps__", function)(name, **config)
+    getattr(function, WRAPPED, function)(name, **config)
 
 
 def _install(session: Session) -> None:
@@ -148,7 +148,7 @@ def _install(session: Session) -> None:
     except ImportError as error:
         raise unsupported_version(str(error)) from error
     _load_qiskit()
-    guards.install()
+    guards.install(active, host_simulator)
     cudaq.set_target(CustomTarget(session.endpoint, compile_target()))
     _state.session = session
     _log.info("CUDA-Q runs on %s", session.resource.resource_id())

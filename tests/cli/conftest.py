@@ -13,7 +13,7 @@ import pytest
 
 from qrmi import plugins
 from qrmi.cli.main import main
-from qrmi_local import client
+from qrmi_local.service import client
 
 _PLUGIN = '''
 import json, time, attrs

@@ -200,6 +200,15 @@ def test_a_used_up_schedule_is_told_apart() -> None:
         ahs.read(changed(**{FIELD + "amplitude__time_series": empty}))
 
 
+def test_seconds_taken_for_microseconds_are_an_error() -> None:
+    """A sequence of one second would have 1e9 samples: the longest is 1 ms."""
+    times = ["0.0", "0.5", "1.0"]
+    text = changed(hamiltonian__drivingFields__0__amplitude__time_series__times=times)
+    with pytest.raises(InvalidInputError, match="lasts 1 s") as caught:
+        ahs.to_sequence(text, MockDevice)
+    assert "2e-6" in caught.value.hint
+
+
 def test_units_and_order() -> None:
     """Metres become micrometres, seconds nanoseconds, rad/s rad/µs; atoms keep their order."""
     sequence = ahs.to_sequence(CUDAQ, MockDevice)

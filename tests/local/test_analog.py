@@ -24,8 +24,9 @@ from pulser_simulation import QutipConfig
 from qrmi.codecs import analog as codec
 from qrmi.errors import InvalidInputError, IsaError, MissingExtraError, UnsupportedPayloadError
 from qrmi.payloads import AnalogJob, PulserBatch
-from qrmi_local import analog, analog_check
-from qrmi_local.analog_config import MAX_DENSITY_ATOMS
+from qrmi_local.pulses import check as analog_check
+from qrmi_local.pulses import run as analog
+from qrmi_local.pulses.configuration import MAX_DENSITY_ATOMS
 
 RABI = 2 * numpy.pi  # rad/us: a full Rabi cycle takes 1 us
 JSON_VALUES = st.recursive(

@@ -18,7 +18,7 @@ from qrmi.errors import (
 )
 from qrmi.payloads import AnalogJob, PasqalCloud, PulserBatch
 from qrmi.tasks import TaskStatus
-from qrmi_local import batch as batches
+from qrmi_local.service import batch as batches
 
 SECONDS = 30.0
 

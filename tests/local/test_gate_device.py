@@ -22,7 +22,7 @@ from qiskit.transpiler import (
 from qrmi.codecs import gate
 from qrmi.codecs.target import write_target
 from qrmi.errors import InvalidInputError, IsaError, UnsupportedPayloadError
-from qrmi_local.gate import run
+from qrmi_local.gates.run import run
 
 _FLIP = (0.1, 0.02, 0.2)  # each qubit's chance to be read wrong
 _FREE = (0.0, 0.0, 0.0)

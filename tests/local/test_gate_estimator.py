@@ -18,7 +18,7 @@ from qiskit.quantum_info import Operator, SparseObservable, SparsePauliOp, State
 
 from qrmi.codecs import gate
 from qrmi.errors import InvalidInputError
-from qrmi_local.gate import run
+from qrmi_local.gates.run import run
 
 
 def _estimate(*pubs: object, precision: float | None = None, **options: object):

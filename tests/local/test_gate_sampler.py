@@ -20,7 +20,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qrmi.codecs import gate
 from qrmi.errors import InvalidInputError
 from qrmi.payloads import QiskitPrimitive
-from qrmi_local.gate import run
+from qrmi_local.gates.run import run
 
 
 def _sample(*pubs: object, shots: int = 100, options: dict | None = None, **run_options):

@@ -9,10 +9,10 @@ import pytest
 from qiskit import QuantumCircuit
 
 from qrmi.errors import InvalidInputError
-from qrmi_local import gate_aer
-from qrmi_local.gate_aer import Experiment, simulate
-from qrmi_local.gate_circuits import prepare
-from qrmi_local.memory import available_mib
+from qrmi_local.gates import aer as gate_aer
+from qrmi_local.gates.aer import Experiment, simulate
+from qrmi_local.gates.circuits import prepare
+from qrmi_local.gates.memory import available_mib
 
 MIB = 1 << 20
 

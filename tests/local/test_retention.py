@@ -8,10 +8,10 @@ import pytest
 from qrmi.errors import ConfigError, TaskNotFoundError
 from qrmi.resource import QuantumResource
 from qrmi.tasks import TaskStatus
-from qrmi_local import client
-from qrmi_local.retention import TIDY_SECONDS, remove_old
-from qrmi_local.state import State
-from qrmi_local.store import Store, task_id_of_key
+from qrmi_local.service import client
+from qrmi_local.service.retention import TIDY_SECONDS, remove_old
+from qrmi_local.service.state import State
+from qrmi_local.service.store import Store, task_id_of_key
 
 SECONDS = 30.0
 DAY = 86400.0

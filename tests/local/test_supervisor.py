@@ -21,12 +21,12 @@ from qrmi import config
 from qrmi.errors import ResourceUnavailableError, TaskFailedError, TaskNotFoundError
 from qrmi.payloads import PasqalCloud
 from qrmi.tasks import FINAL, TaskStatus
-from qrmi_local import client, place
-from qrmi_local.client import Client
-from qrmi_local.edition import edition
-from qrmi_local.place import Place
-from qrmi_local.state import State
-from qrmi_local.store import Store, task_id_of_key
+from qrmi_local.service import client, place
+from qrmi_local.service.client import Client
+from qrmi_local.service.edition import edition
+from qrmi_local.service.place import Place
+from qrmi_local.service.state import State
+from qrmi_local.service.store import Store, task_id_of_key
 
 SECONDS = 30.0
 
@@ -164,8 +164,8 @@ def test_orderly_leave_costs_no_attempt(driver, program, tmp_path, private_state
 def test_one_supervisor_however_many_start_it(driver, private_state):
     """Processes and threads that need a supervisor at the same moment get the same one."""
     code = (
-        "import sys; from pathlib import Path; from qrmi_local.client import Client; "
-        "from qrmi_local.place import Place; sys.stdin.read(1); "
+        "import sys; from pathlib import Path; from qrmi_local.service.client import Client; "
+        "from qrmi_local.service.place import Place; sys.stdin.read(1); "
         "print(Client(Place(Path(sys.argv[1]))).ask({'do': 'status'})['pid'])"
     )
     command = [sys.executable, "-c", code, str(private_state / "local")]

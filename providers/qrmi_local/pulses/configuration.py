@@ -13,7 +13,7 @@ import attrs
 
 from qrmi.codecs.analog_text import guarded, json_object
 from qrmi.errors import InvalidInputError
-from qrmi_local.analog_check import MAX_QUTIP_ATOMS
+from qrmi_local.pulses.check import MAX_QUTIP_ATOMS
 
 if TYPE_CHECKING:
     import pulser

@@ -13,9 +13,9 @@ import attrs
 
 from qrmi.errors import QrmiError
 from qrmi.tasks import TaskStatus
-from qrmi_local.process import Executor, Runner, how_it_ended
-from qrmi_local.state import State
-from qrmi_local.store import Store
+from qrmi_local.service.process import Executor, Runner, how_it_ended
+from qrmi_local.service.state import State
+from qrmi_local.service.store import Store
 
 __all__ = ["MAX_ATTEMPTS", "Entry", "Slot"]
 

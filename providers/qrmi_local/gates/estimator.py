@@ -15,8 +15,8 @@ from qiskit.quantum_info import PauliList, SparseObservable, SparsePauliOp
 from qiskit_aer.library import SaveExpectationValue
 
 from qrmi.errors import InvalidInputError
-from qrmi_local.gate_aer import Experiment, simulate
-from qrmi_local.gate_circuits import Prepared, prepare
+from qrmi_local.gates.aer import Experiment, simulate
+from qrmi_local.gates.circuits import Prepared, prepare
 
 __all__ = ["Pairs", "estimate_exactly", "pair_up", "pub_result"]
 

@@ -31,7 +31,7 @@ import attrs
 
 from qrmi.errors import ResourceUnavailableError, TaskNotFoundError
 from qrmi.tasks import TaskId, TaskStatus
-from qrmi_local.state import State
+from qrmi_local.service.state import State
 
 __all__ = ["Store", "task_id_of_key"]
 

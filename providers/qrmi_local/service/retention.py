@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from qrmi_local.store import Store
+from qrmi_local.service.store import Store
 
 __all__ = ["TIDY_SECONDS", "remove_old"]
 

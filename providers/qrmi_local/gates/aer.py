@@ -15,8 +15,8 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
 from qrmi.errors import InvalidInputError
-from qrmi_local.gate_circuits import Prepared
-from qrmi_local.memory import available_mib
+from qrmi_local.gates.circuits import Prepared
+from qrmi_local.gates.memory import available_mib
 
 __all__ = ["Experiment", "simulate"]
 

@@ -11,11 +11,11 @@ from typing import Any
 from qrmi import config
 from qrmi.errors import QrmiError
 from qrmi.tasks import TaskId, TaskStatus
-from qrmi_local import batch
-from qrmi_local.process import Runner
-from qrmi_local.slot import MAX_ATTEMPTS, Entry, Slot
-from qrmi_local.state import State
-from qrmi_local.store import Store
+from qrmi_local.service import batch
+from qrmi_local.service.process import Runner
+from qrmi_local.service.slot import MAX_ATTEMPTS, Entry, Slot
+from qrmi_local.service.state import State
+from qrmi_local.service.store import Store
 
 __all__ = ["Queues"]
 
@@ -101,7 +101,7 @@ class Queues:
             self.cancel(job)
 
     def add(self, batch_id: str, jobs: Sequence[Mapping[str, Any]], token: str) -> list[TaskId]:
-        """Add jobs to an open batch; see `qrmi_local.batch.add_jobs`."""
+        """Add jobs to an open batch; see `qrmi_local.service.batch.add_jobs`."""
         entry = self.take(batch_id)
         ids = batch.add_jobs(self._store, batch_id, jobs, token)
         for job in ids if entry is not None else []:

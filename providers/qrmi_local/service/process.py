@@ -45,7 +45,7 @@ class Runner:
 
 
 class Executor:
-    """A process of `qrmi_local.worker`: JSON lines on its pipes, all else it writes in a spool.
+    """A process of the module `worker`: JSON lines on its pipes, all else it writes in a spool.
 
     Attributes:
         runner: what it runs tasks with.
@@ -64,7 +64,7 @@ class Executor:
         """Start one for the store at ``root``; it is warm once it has answered."""
         spool = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (closed by `end`)
         process = await asyncio.create_subprocess_exec(
-            *(runner.python, "-P", "-m", "qrmi_local.worker", runner.function, str(root)),
+            *(runner.python, "-P", "-m", "qrmi_local.service.worker", runner.function, str(root)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=spool,

@@ -12,9 +12,9 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qrmi.codecs import bits
 from qrmi.errors import InvalidInputError
-from qrmi_local.gate_aer import Experiment, simulate
-from qrmi_local.gate_circuits import Prepared, prepare
-from qrmi_local.gate_device import GateDevice
+from qrmi_local.gates.aer import Experiment, simulate
+from qrmi_local.gates.circuits import Prepared, prepare
+from qrmi_local.gates.device import GateDevice
 
 __all__ = ["sample"]
 

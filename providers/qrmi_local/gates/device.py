@@ -16,8 +16,8 @@ from qiskit_aer.noise import NoiseModel
 from qrmi.codecs import isa
 from qrmi.codecs.target import read_target
 from qrmi.errors import InvalidInputError
-from qrmi_local import gate_noise
-from qrmi_local.gate_circuits import Use, used
+from qrmi_local.gates import noise as gate_noise
+from qrmi_local.gates.circuits import Use, used
 from qrmi_local.target import target_text
 
 __all__ = ["GateDevice", "gate_device"]

@@ -1,4 +1,6 @@
-"""The process that keeps the queues: ``python -m qrmi_local.supervisor``, one a store and host.
+"""The process that keeps the queues, one a store and host.
+
+It is run as ``python -m qrmi_local.service.supervisor``.
 
 It imports no SDK. Programs start it when there is none, and it outlives them; it leaves after
 some time without work. It alone moves tasks of its host from queued to a final state. When it
@@ -21,10 +23,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from qrmi.errors import QrmiError
-from qrmi_local.place import Place, locked
-from qrmi_local.queues import Queues
-from qrmi_local.retention import TIDY_SECONDS, remove_old
-from qrmi_local.store import Store
+from qrmi_local.service.place import Place, locked
+from qrmi_local.service.queues import Queues
+from qrmi_local.service.retention import TIDY_SECONDS, remove_old
+from qrmi_local.service.store import Store
 
 __all__ = ["Supervisor", "main"]
 
@@ -42,7 +44,7 @@ class Supervisor:
         store: the tasks.
         idle_seconds: how long to stay without work and without requests.
         keep_days: how long to keep tasks that have ended.
-        edition: what `qrmi_local.edition` gave the program that started it.
+        edition: what `qrmi_local.service.edition` gave the program that started it.
     """
 
     def __init__(
@@ -220,7 +222,7 @@ class _Conversation(asyncio.Protocol):
 
 def main() -> None:
     """Detach, take the place, tell the starter, and serve."""
-    parser = argparse.ArgumentParser(prog="qrmi_local.supervisor")
+    parser = argparse.ArgumentParser(prog="qrmi_local.service.supervisor")
     parser.add_argument("root", type=Path)
     parser.add_argument("--idle-seconds", type=float, required=True)
     parser.add_argument("--keep-days", type=float, required=True)

@@ -22,10 +22,10 @@ from qiskit.transpiler import StagedPassManager, Target, generate_preset_pass_ma
 
 from qrmi.codecs import bits
 from qrmi.errors import InvalidInputError, IsaError
-from qrmi_local.gate_aer import Experiment, simulate
-from qrmi_local.gate_circuits import Prepared, prepare
-from qrmi_local.gate_device import GateDevice
-from qrmi_local.gate_estimator import pair_up, pub_result
+from qrmi_local.gates.aer import Experiment, simulate
+from qrmi_local.gates.circuits import Prepared, prepare
+from qrmi_local.gates.device import GateDevice
+from qrmi_local.gates.estimator import pair_up, pub_result
 
 __all__ = ["estimate_by_measuring"]
 

@@ -1,6 +1,6 @@
 """How a program speaks to the supervisor: one request, one line of JSON, one line back.
 
-A client holds nothing open itself (`qrmi_local.lines` does), so it can be shared by threads,
+A client holds nothing open itself (the module `lines` does), so it can be shared by threads,
 pickled and forked. Every request is safe to repeat: after a lost answer it is simply sent again,
 if need be to a new supervisor, which is started here. Each says of which edition its sender is: an
 older supervisor leaves unanswered, and its tasks go on under the new one.
@@ -23,9 +23,9 @@ import attrs
 
 from qrmi import config, errors
 from qrmi.errors import QrmiError, ResourceUnavailableError
-from qrmi_local import lines
-from qrmi_local.edition import edition, executor_edition
-from qrmi_local.place import Place, locked
+from qrmi_local.service import lines
+from qrmi_local.service.edition import edition, executor_edition
+from qrmi_local.service.place import Place, locked
 
 __all__ = ["Client", "runner", "shutdown"]
 
@@ -130,7 +130,7 @@ class Client:
                 self._spawn()
 
     def _spawn(self) -> None:
-        """Run ``python -m qrmi_local.supervisor`` and wait until it listens."""
+        """Run ``python -m qrmi_local.service.supervisor`` and wait until it listens."""
         readable, writable = os.pipe()
         try:
             try:
@@ -150,7 +150,13 @@ class Client:
         with _open_log(self.place.log) as log:
             starter = subprocess.Popen(
                 [
-                    *(sys.executable, "-P", "-m", "qrmi_local.supervisor", str(self.place.root)),
+                    *(
+                        sys.executable,
+                        "-P",
+                        "-m",
+                        "qrmi_local.service.supervisor",
+                        str(self.place.root),
+                    ),
                     *(f"--idle-seconds={self.idle_seconds}", f"--keep-days={self.keep_days}"),
                     *(f"--edition={json.dumps(edition())}", f"--ready={ready}"),
                 ],
@@ -171,7 +177,7 @@ class Client:
 
 
 def runner(function: str) -> dict[str, str]:
-    """The fields of `qrmi_local.process.Runner` that run a function as this program would."""
+    """The fields of a `Runner` (module `process`) that run a function as this program would."""
     return {
         "function": function,
         "python": sys.executable,

@@ -1,4 +1,4 @@
-"""An executor: ``python -m qrmi_local.worker module:function STORE``.
+"""An executor: ``python -m qrmi_local.service.worker module:function STORE``.
 
 The function is imported, with the SDK that it needs, on the main thread, which then runs one task
 after the other. A JSON line ``{"task": id, "end": state}`` comes in on stdin; ``{"end": name,
@@ -36,8 +36,8 @@ import attrs
 from qrmi.errors import QrmiError
 from qrmi.payloads import Payload, from_json
 from qrmi_local.checks import missing_extra
-from qrmi_local.state import State
-from qrmi_local.store import Store
+from qrmi_local.service.state import State
+from qrmi_local.service.store import Store
 
 __all__ = ["main"]
 
@@ -49,7 +49,7 @@ Function = Callable[..., str]
 
 def main() -> None:
     """Serve until stdin ends."""
-    parser = argparse.ArgumentParser(prog="qrmi_local.worker")
+    parser = argparse.ArgumentParser(prog="qrmi_local.service.worker")
     parser.add_argument("function", help="module:function")
     parser.add_argument("root", type=Path)
     arguments = parser.parse_args()

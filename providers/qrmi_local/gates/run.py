@@ -13,11 +13,11 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 
 from qrmi.codecs import gate
 from qrmi.payloads import QiskitPrimitive
-from qrmi_local.gate_circuits import prepare, read_circuit
-from qrmi_local.gate_device import GateDevice, gate_device
-from qrmi_local.gate_estimator import estimate_exactly
-from qrmi_local.gate_measured import estimate_by_measuring
-from qrmi_local.gate_sampler import sample
+from qrmi_local.gates.circuits import prepare, read_circuit
+from qrmi_local.gates.device import GateDevice, gate_device
+from qrmi_local.gates.estimator import estimate_exactly
+from qrmi_local.gates.measured import estimate_by_measuring
+from qrmi_local.gates.sampler import sample
 
 __all__ = ["run"]
 

@@ -19,7 +19,7 @@ from qiskit.transpiler import PassManager, Target
 from qiskit_aer.noise import NoiseModel, ReadoutError, RelaxationNoisePass
 from qiskit_aer.noise.device import basic_device_gate_errors
 
-from qrmi_local.gate_circuits import Use
+from qrmi_local.gates.circuits import Use
 
 __all__ = ["Flips", "has_noise", "noise_model", "read_flips", "relax_delays"]
 

@@ -17,8 +17,8 @@ from qrmi.codecs.analog import decode_sequence, encode_result, program_kind
 from qrmi.codecs.analog_text import guarded, import_pulser
 from qrmi.errors import InvalidInputError, IsaError, MissingExtraError
 from qrmi.payloads import AnalogJob, PasqalCloud, PulserBatch
-from qrmi_local.analog_check import MAX_QUTIP_ATOMS, check, jobs_of
-from qrmi_local.analog_config import Wish, configuration
+from qrmi_local.pulses.check import MAX_QUTIP_ATOMS, check, jobs_of
+from qrmi_local.pulses.configuration import Wish, configuration
 
 if TYPE_CHECKING:
     import pulser

@@ -16,8 +16,8 @@ from typing import Any
 from qrmi.codecs.analog_results import encode_batch
 from qrmi.errors import InvalidInputError
 from qrmi.tasks import BatchJob, TaskId, TaskStatus
-from qrmi_local.state import State
-from qrmi_local.store import Store
+from qrmi_local.service.state import State
+from qrmi_local.service.store import Store
 
 __all__ = ["add_jobs", "batch_meta", "make_first_jobs", "outcome", "read_jobs", "read_result"]
 

@@ -1,0 +1,1 @@
+"""Circuits on Qiskit Aer: what runs in the executor of gate tasks."""
