@@ -22,6 +22,7 @@ SIMULATORS = {DeviceKind.GATE: "qiskit_aer", DeviceKind.ANALOG: "pulser_simulati
 
 _QUBITS = 256  # what stabilizer and tensor-network methods reach; Aer refuses what it cannot hold
 _MAX_SHOTS = 10_000_000
+_TICK_NANOSECONDS = 1.0  # gates take no time here, but delays are told in ticks
 # Qiskit's standard gates that Aer 0.17 and 0.18 run without decomposing them.
 _BASIS_GATES = (
     *("ccx", "ccz", "cp", "crx", "cry", "crz", "cswap", "csx", "cu", "cu1", "cu3", "cx", "cy"),
@@ -91,6 +92,7 @@ def _ideal_configuration(name: str) -> dict[str, Any]:
         "coupling_map": None,
         "supported_instructions": sorted({*_BASIS_GATES, *_INSTRUCTIONS}),
         "max_shots": _MAX_SHOTS,
+        "dt": _TICK_NANOSECONDS,
         "simulator": True,
         "local": True,
         "conditional": True,

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import Delay, IfElseOp, Measure, Parameter, Reset
+from qiskit.circuit.classical import expr
 from qiskit.circuit.library import CZGate, RZGate, SXGate, XGate
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
+from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import (
     InstructionProperties,
     QubitProperties,
@@ -20,9 +22,10 @@ from qiskit.transpiler import (
 )
 
 from qrmi.codecs import gate
-from qrmi.codecs.target import write_target
+from qrmi.codecs.target import read_target, write_target
 from qrmi.errors import InvalidInputError, IsaError, UnsupportedPayloadError
 from qrmi_local.gates.run import run
+from qrmi_local.target import target_text
 
 _FLIP = (0.1, 0.02, 0.2)  # each qubit's chance to be read wrong
 _FREE = (0.0, 0.0, 0.0)
@@ -235,3 +238,37 @@ def test_a_precision_beyond_the_devices_shots_is_refused():
         _estimate((circuit, "IIZ", None, 0.01), device)
     with pytest.raises(InvalidInputError, match="precision of 0"):
         _estimate((circuit, "IIZ", None, 0.0), device)
+
+
+@pytest.mark.parametrize("seed", ["x", -1, 1.5, True])
+def test_a_malformed_seed_is_refused(seed: object) -> None:
+    """A seed that would be ignored gives results that cannot be repeated: refuse it."""
+    circuit = QuantumCircuit(1)
+    circuit.measure_all()
+    options = {"simulator": {"seed_simulator": seed}}
+    with pytest.raises(InvalidInputError, match="seed"):
+        run(gate.encode_sampler([SamplerPub.coerce(circuit, 1)], options=options))
+
+
+def test_what_aer_cannot_run_is_named() -> None:
+    """Classical variables and circuits without qubits are refused in our words."""
+    circuit = QuantumCircuit(1, 1)
+    circuit.add_var("flag", expr.lift(False))
+    circuit.measure(0, 0)
+    with pytest.raises(InvalidInputError, match="classical variables"):
+        run(gate.encode_sampler([SamplerPub.coerce(circuit, 1)]))
+    empty = EstimatorPub.coerce((QuantumCircuit(0), SparsePauliOp("")), 0.1)
+    with pytest.raises(InvalidInputError, match="at least one qubit"):
+        run(gate.encode_estimator([empty]))
+
+
+def test_delays_can_be_told_in_seconds_after_the_pass_manager() -> None:
+    """The ideal simulator has a tick, so a pass manager turns nanoseconds into ticks."""
+    circuit = QuantumCircuit(1)
+    circuit.x(0)
+    circuit.delay(100, 0, "ns")
+    circuit.measure_all()
+    target = read_target(target_text(None, "local"))
+    ready = generate_preset_pass_manager(1, target=target).run(circuit)
+    text = run(gate.encode_sampler([SamplerPub.coerce(ready, 10)]))
+    assert gate.decode_result(text)[0].data.meas.get_counts() == {"1": 10}

@@ -78,7 +78,8 @@ def prepare(circuit: QuantumCircuit) -> Prepared:
     The circuit must not change afterwards; those of `read_circuit` do not.
 
     Raises:
-        InvalidInputError: an instruction has no definition that Aer could run.
+        InvalidInputError: an instruction has no definition that Aer could run, or the circuit has
+            classical variables.
     """
     prepared = _prepared.get(id(circuit))
     if prepared is None or prepared.source is not circuit:
@@ -98,6 +99,11 @@ def _drop_oldest(cache: OrderedDict[Any, Any], size: int) -> None:
 
 
 def _prepare(circuit: QuantumCircuit) -> Prepared:
+    if circuit.num_identifiers:
+        raise InvalidInputError(
+            f"circuit {circuit.name[:80]!r} has classical variables, which Aer does not run",
+            hint="keep values in classical bits and registers",
+        )
     ready = circuit
     if any(_poses(item) for *_, item in _walk(circuit, ())):
         ready = _unmask(ready)

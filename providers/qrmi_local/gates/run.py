@@ -12,6 +12,7 @@ from qiskit.primitives import PrimitiveResult, PubResult
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 
 from qrmi.codecs import gate
+from qrmi.errors import InvalidInputError
 from qrmi.payloads import QiskitPrimitive
 from qrmi_local.gates.circuits import prepare, read_circuit
 from qrmi_local.gates.device import GateDevice, gate_device
@@ -73,8 +74,11 @@ def _seed(options: Mapping[str, Any], seed: int | None) -> int:
     simulator = options.get("simulator")
     given = simulator.get("seed_simulator") if isinstance(simulator, dict) else None
     for candidate in (given, options.get("seed_simulator"), seed):
-        if isinstance(candidate, int) and candidate >= 0:
-            return candidate
+        if candidate is None:
+            continue
+        if isinstance(candidate, bool) or not isinstance(candidate, int) or candidate < 0:
+            raise InvalidInputError("the seed must be a whole number, 0 or more")
+        return candidate
     return secrets.randbits(64)
 
 
@@ -83,6 +87,8 @@ def _estimate(
 ) -> PrimitiveResult:
     results: list[PubResult | None] = [None] * len(pubs)
     for pub in pubs:
+        if not pub.circuit.num_qubits:
+            raise InvalidInputError("an estimator's circuit needs at least one qubit")
         device.check(pub.circuit, pub.parameter_values)
     exact = [
         index
