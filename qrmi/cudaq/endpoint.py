@@ -21,6 +21,7 @@ import attrs
 import cudaq
 import numpy as np
 
+from qrmi.cudaq.extras import needs_qiskit
 from qrmi.errors import InvalidInputError, UnsupportedFunctionError
 
 __all__ = ["PLATFORM", "Endpoint", "Launch", "capturing", "compile_target", "quiet", "with_states"]
@@ -164,8 +165,8 @@ def _check_process() -> None:
 def _convert(module: Any) -> Any:
     if not capturing():
         raise unsupported_version("kernels come by a way that is not known here")
-    from qrmi.cudaq import quake
-
+    with needs_qiskit():
+        from qrmi.cudaq import quake
     try:
         return quake.convert(module.mlir_module, _capture.states)
     except (ArithmeticError, IndexError, KeyError, TypeError, ValueError) as error:

@@ -18,9 +18,10 @@ from cudaq import cudaq_runtime
 
 from qrmi.cudaq import arguments, futures
 from qrmi.cudaq import endpoint as endpoints
+from qrmi.cudaq.extras import needs_qiskit
 from qrmi.cudaq.names import TARGET
 from qrmi.cudaq.session import Session
-from qrmi.errors import InvalidInputError, MissingExtraError, UnsupportedFunctionError
+from qrmi.errors import InvalidInputError, UnsupportedFunctionError
 
 __all__ = ["install"]
 
@@ -135,12 +136,8 @@ def _launch(
 
 
 def _start(session: Session, launch: endpoints.Launch) -> Any:
-    try:
+    with needs_qiskit():
         from qrmi.cudaq.launch import start
-    except ImportError as error:
-        raise MissingExtraError(
-            f"kernels of gates need Qiskit: {error}", hint="pip install 'openqrmi[qiskit]'"
-        ) from error
     return start(session, launch)
 
 

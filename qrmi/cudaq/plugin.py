@@ -84,7 +84,8 @@ def _observe(
     if options.get("shots_count", -1) != -1:
         _check_shots(options["shots_count"])
     if isinstance(spin_operator, list):
-        launch = importlib.import_module("qrmi.cudaq.launch")
+        with importlib.import_module("qrmi.cudaq.extras").needs_qiskit():
+            launch = importlib.import_module("qrmi.cudaq.launch")
         return launch.observe_list(original, kernel, spin_operator, *args, **options)
     return original(kernel, spin_operator, *args, **options)
 

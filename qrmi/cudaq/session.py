@@ -6,7 +6,8 @@ import functools
 import json
 from typing import TYPE_CHECKING, Any
 
-from qrmi.errors import IsaError, MissingExtraError, UnsupportedPayloadError
+from qrmi.cudaq.extras import needs_qiskit
+from qrmi.errors import IsaError, UnsupportedPayloadError
 from qrmi.payloads import PasqalCloud, QiskitPrimitive
 from qrmi.resource import QuantumResource
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from qrmi.cudaq.endpoint import Endpoint
 
 __all__ = ["Session"]
-
-_MISSING_QISKIT = "pip install 'openqrmi[qiskit]'"
 
 
 class Session:
@@ -52,12 +51,8 @@ class Session:
             MissingExtraError: Qiskit is not installed.
         """
         self._need(QiskitPrimitive.FORMAT, "a kernel of gates", "evolve a RydbergHamiltonian")
-        try:
+        with needs_qiskit():
             from qrmi.codecs import target
-        except ImportError as error:
-            raise MissingExtraError(
-                f"kernels of gates need Qiskit: {error}", hint=_MISSING_QISKIT
-            ) from error
         return target.read_target(self._target_text)
 
     @functools.cached_property

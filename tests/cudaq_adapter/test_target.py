@@ -267,3 +267,45 @@ def test_the_plug_in_is_light(program: Callable[..., Any]) -> None:
         "print(sorted(set(sys.modules) & {'qiskit', 'pulser', 'requests', 'qrmi.resource'}))\n"
     )
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+WITHOUT_QISKIT = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "qiskit":
+            raise ModuleNotFoundError("No module named 'qiskit'")
+
+sys.meta_path.insert(0, Absent())
+import cudaq
+
+@cudaq.kernel
+def flip():
+    q = cudaq.qvector(2)
+    x(q[1])
+
+cudaq.set_target("qrmi")
+z = cudaq.spin.z(0)
+for call in (
+    lambda: cudaq.sample(flip),
+    lambda: cudaq.sample_async(flip),
+    lambda: cudaq.observe(flip, z),
+    lambda: cudaq.observe(flip, [z]),
+    lambda: cudaq.observe_async(flip, z),
+):
+    try:
+        call()
+    except RuntimeError as error:
+        print(type(error).__name__, error)
+"""
+
+
+def test_without_qiskit_the_error_says_what_to_install(program: Callable[..., Any]) -> None:
+    """Kernels of gates need it; selecting the target does not."""
+    done = program(WITHOUT_QISKIT)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 5, done.stdout
+    assert all(line.startswith("MissingExtraError ") for line in lines)
+    assert all("openqrmi[qiskit]" in line for line in lines)
