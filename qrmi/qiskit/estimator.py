@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
 
 from qiskit.primitives import BaseEstimatorV2, EstimatorPubLike
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
@@ -11,17 +10,16 @@ from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.quantum_info import SparsePauliOp
 
 from qrmi.codecs import gate
-from qrmi.qiskit.backends import QRMIBackend, backend
 from qrmi.qiskit.errors import InvalidPubError, pub_errors
 from qrmi.qiskit.jobs import QRMIPrimitiveJob
 from qrmi.qiskit.options import EstimatorOptions
-from qrmi.qiskit.records import context, portable, records_of
-from qrmi.resource import QuantumResource
+from qrmi.qiskit.primitive import Primitive
+from qrmi.qiskit.records import portable
 
 __all__ = ["EstimatorV2"]
 
 
-class EstimatorV2(BaseEstimatorV2):  # type: ignore[misc]  # Qiskit is untyped
+class EstimatorV2(Primitive[EstimatorOptions], BaseEstimatorV2):  # type: ignore[misc]  # Qiskit is untyped
     """Estimates expectation values; the contract is ``qiskit.primitives.BaseEstimatorV2``'s.
 
     All pubs of a call travel in one task; the resource measures.
@@ -36,26 +34,7 @@ class EstimatorV2(BaseEstimatorV2):  # type: ignore[misc]  # Qiskit is untyped
         UnsupportedPayloadError: the resource takes no gate programs.
     """
 
-    _job_class: ClassVar[type[QRMIPrimitiveJob]] = QRMIPrimitiveJob
-
-    def __init__(
-        self,
-        mode: QuantumResource | QRMIBackend | str | None = None,
-        *,
-        options: EstimatorOptions | Mapping[str, Any] | None = None,
-    ) -> None:
-        self._options = EstimatorOptions.coerce(options)
-        self._backend = backend(mode)
-
-    @property
-    def backend(self) -> QRMIBackend:
-        """The backend that circuits are run on."""
-        return self._backend
-
-    @property
-    def options(self) -> EstimatorOptions:
-        """The options; they can be changed and are read at each `run`."""
-        return self._options
+    _options_class = EstimatorOptions
 
     def run(
         self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None
@@ -79,10 +58,7 @@ class EstimatorV2(BaseEstimatorV2):  # type: ignore[misc]  # Qiskit is untyped
             payload = gate.encode_estimator(
                 [_portable(pub) for pub in coerced], options=self._options.run_options
             )
-        records = records_of(coerced)
-        resource = self._backend.resource
-        task_id = resource.task_start(payload, context=context("estimator", records))
-        return self._job_class(resource, task_id, pubs=records, backend=self._backend)
+        return self._start("estimator", payload, coerced)
 
     def _coerced(
         self, pubs: Iterable[EstimatorPubLike], precision: float | None

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
 
 from qiskit.primitives import BaseSamplerV2, SamplerPubLike
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qrmi.codecs import gate
-from qrmi.qiskit.backends import QRMIBackend, backend
 from qrmi.qiskit.errors import pub_errors
 from qrmi.qiskit.jobs import QRMIPrimitiveJob
 from qrmi.qiskit.options import SamplerOptions
-from qrmi.qiskit.records import check_registers, context, portable, records_of
-from qrmi.resource import QuantumResource
+from qrmi.qiskit.primitive import Primitive
+from qrmi.qiskit.records import check_registers, portable
 
 __all__ = ["SamplerV2"]
 
 
-class SamplerV2(BaseSamplerV2):  # type: ignore[misc]  # Qiskit is untyped
+class SamplerV2(Primitive[SamplerOptions], BaseSamplerV2):  # type: ignore[misc]  # Qiskit is untyped
     """Samples circuits' outputs; the contract is that of ``qiskit.primitives.BaseSamplerV2``.
 
     All pubs of a call travel in one task. Each classical register comes back as a ``BitArray``,
@@ -36,26 +34,7 @@ class SamplerV2(BaseSamplerV2):  # type: ignore[misc]  # Qiskit is untyped
         UnsupportedPayloadError: the resource takes no gate programs.
     """
 
-    _job_class: ClassVar[type[QRMIPrimitiveJob]] = QRMIPrimitiveJob
-
-    def __init__(
-        self,
-        mode: QuantumResource | QRMIBackend | str | None = None,
-        *,
-        options: SamplerOptions | Mapping[str, Any] | None = None,
-    ) -> None:
-        self._options = SamplerOptions.coerce(options)
-        self._backend = backend(mode)
-
-    @property
-    def backend(self) -> QRMIBackend:
-        """The backend that circuits are run on."""
-        return self._backend
-
-    @property
-    def options(self) -> SamplerOptions:
-        """The options; they can be changed and are read at each `run`."""
-        return self._options
+    _options_class = SamplerOptions
 
     def run(self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None) -> QRMIPrimitiveJob:
         """Start one task for all pubs; do not wait for it.
@@ -77,10 +56,7 @@ class SamplerV2(BaseSamplerV2):  # type: ignore[misc]  # Qiskit is untyped
             payload = gate.encode_sampler(
                 [_portable(pub) for pub in coerced], options=self._options.run_options
             )
-        records = records_of(coerced)
-        resource = self._backend.resource
-        task_id = resource.task_start(payload, context=context("sampler", records))
-        return self._job_class(resource, task_id, pubs=records, backend=self._backend)
+        return self._start("sampler", payload, coerced)
 
     def _coerced(self, pubs: Iterable[SamplerPubLike], shots: int | None) -> list[SamplerPub]:
         default = self._options.default_shots if shots is None else shots
