@@ -220,3 +220,16 @@ def test_numpy_variables_reach_the_simulation(driver):
     assert driver.task_wait(task, SECONDS) is TaskStatus.COMPLETED
     told = [json.loads(job.result)["told"]["jobs"] for job in driver.batch_jobs(task)]
     assert told == [[[1, {"x": 0.5, "n": 3}]], [[2, {"xs": [[0.5, 1.5]]}]]]
+
+
+def test_equal_jobs_of_a_seeded_batch_are_different_runs(make_driver, batch, job):
+    """Each job has a seed of its own, and the same batch gives the same seeds again."""
+
+    def seeds(driver, key: str) -> list[int | None]:
+        task = driver.task_start(batch(job(), job(), job()), key)
+        driver.task_wait(task, SECONDS)
+        return [json.loads(done.result)["told"]["seed"] for done in driver.batch_jobs(task)]
+
+    seeded = make_driver(seed=7)
+    assert seeds(seeded, "one") == seeds(seeded, "two") == [7, 8, 9]
+    assert seeds(make_driver(), "three") == [None, None, None]

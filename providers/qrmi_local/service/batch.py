@@ -114,8 +114,10 @@ def _make_job(
     *,
     token: str = "",
 ) -> None:
+    seed, number = meta["seed"], int(job_id.rpartition("-")[2])
     own = {
         **{key: value for key, value in meta.items() if key != "open"},
+        "seed": None if seed is None else seed + number,  # equal jobs are not equal runs
         "batch": batch_id,
         "token": token,
         "queued_at": time.time(),
