@@ -53,7 +53,8 @@ nitpick_ignore_regex = [
     ),
     (r"py:.*", r"(cudaq|numpy|np|pulser|qiskit|qiskit_aer|transpiler)\b.*"),
     # What adapters inherit or take that is not part of their interface.
-    (r"py:class", r"qrmi\.qiskit\.(options\._Options|jobs\.TaskJob|primitive\.(_Options|Primitive))|records\..*|run\..*"),
+    (r"py:class", r"qrmi\.qiskit\.(options\._Options|jobs\.TaskJob)|records\..*|run\..*"),
+    (r"py:class", r"qrmi\.qiskit\.primitive\.(_Options|Primitive)"),
     # Bare names that other packages' annotations use, and our type variables.
     (r"py:class", r"(optional|Device|Self|T|P|_P|Any|Path|ModuleType|Literal\[.*)"),
 ]
