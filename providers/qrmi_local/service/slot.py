@@ -17,13 +17,45 @@ from qrmi_local.service.process import Executor, Runner, how_it_ended
 from qrmi_local.service.state import State
 from qrmi_local.service.store import Store
 
-__all__ = ["MAX_ATTEMPTS", "Entry", "Slot"]
+__all__ = ["MAX_ATTEMPTS", "Ending", "Entry", "Slot"]
 
 MAX_ATTEMPTS = 3
 _LOOK_SECONDS = 1.0
 _SHORT_SECONDS = 0.02
 
 _log = logging.getLogger("qrmi.local.slot")
+
+
+class Ending:
+    """Whether a task has ended, and who is told at once when it does.
+
+    Plain calls rather than an `asyncio.Event`: each turn of the event loop that an answer has to
+    wait for is felt by every short task.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._listeners: list[Callable[[], None]] = []
+
+    def is_set(self) -> bool:
+        """Whether it has ended."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Say that it has."""
+        self._is_set = True
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            listener()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` when it ends, which it has not yet."""
+        self._listeners.append(listener)
+
+    def forget(self, listener: Callable[[], None]) -> None:
+        """Do not call ``listener`` any more."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -39,7 +71,7 @@ class Entry:
         started_at: when it was last begun, seconds since 1970; ``None`` when not yet.
         attempts: how often it was begun.
         batch: the batch that it is a job of, or ``None``.
-        ended: set when it has its final state.
+        ended: set when it has its final state, which it tells whoever listens.
         unended: (batches) ids of the jobs that have not ended.
     """
 
@@ -51,7 +83,7 @@ class Entry:
     started_at: float | None = None
     attempts: int = 0
     batch: str | None = None
-    ended: asyncio.Event = attrs.field(factory=asyncio.Event)
+    ended: Ending = attrs.field(factory=Ending)
     unended: set[str] = attrs.field(factory=set)
 
     def note(self, store: Store, status: TaskStatus) -> None:

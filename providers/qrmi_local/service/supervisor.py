@@ -18,11 +18,12 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from qrmi.errors import QrmiError
+from qrmi_local.service.held import Held
 from qrmi_local.service.place import Place, locked
 from qrmi_local.service.queues import Queues
 from qrmi_local.service.retention import TIDY_SECONDS, remove_old
@@ -35,6 +36,9 @@ _BACKLOG = 1024
 _LOCK_SECONDS = 45
 
 _log = logging.getLogger("qrmi.local.supervisor")
+
+Tell = Callable[[dict[str, Any] | None], None]
+Forget = Callable[[], None]
 
 
 class Supervisor:
@@ -56,17 +60,16 @@ class Supervisor:
         self._keep_days = keep_days
         self._edition = list(edition)
         self._last_request = time.monotonic()
-        self._pending = 0
+        self._held: set[Held] = set()
         self._stop_listening: Callable[[], None] = lambda: None
         self._leaving = asyncio.Event()
-        self._verbs: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
+        self._verbs: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "add": self._add,
             "close": self._close,
             "leave": self._leave,
             "start": self._start,
             "status": self._status,
             "stop": self._stop,
-            "wait": self._wait,
         }
 
     async def serve(self, socket_path: Path, on_ready: Callable[[], None]) -> None:
@@ -95,64 +98,92 @@ class Supervisor:
             chore.cancel()
         await self._queues.leave()
 
-    async def answer(self, line: bytes) -> dict[str, Any] | None:
-        """Do what a request asks for; ``None`` when the next supervisor is to do it."""
-        self._pending += 1
+    def answer(self, line: bytes, tell: Tell) -> Forget:
+        """Do what a request asks for, and tell the answer now or, of a wait, later.
+
+        Args:
+            line: the request.
+            tell: takes the answer; ``None`` when the next supervisor is to do it.
+
+        Returns:
+            What to call when nobody is there any more to be told.
+        """
+        self._last_request = time.monotonic()
         try:
             request = json.loads(line)
             if request.get("edition", []) > self._edition:
                 _log.info("a program of a newer edition came: leaving")
                 self._depart()
             if self._leaving.is_set():
-                return None
-            return await self._verbs[request["do"]](request)
+                tell(None)
+            elif request["do"] == "wait":
+                return self._wait(request, tell)
+            else:
+                tell(self._verbs[request["do"]](request))
         except QrmiError as error:
-            return {"error": [type(error).__name__, error.message, error.hint]}
+            tell({"error": [type(error).__name__, error.message, error.hint]})
         except Exception as error:
             _log.exception("request")
             text = f"request failed: {type(error).__name__}: {error}"
-            return {"error": ["ResourceUnavailableError", text, ""]}
-        finally:
-            self._pending -= 1
-            self._last_request = time.monotonic()
+            tell({"error": ["ResourceUnavailableError", text, ""]})
+        return _nothing
 
     # --- requests -----------------------------------------------------------------------------
 
-    async def _start(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _start(self, request: dict[str, Any]) -> dict[str, Any]:
         self._queues.take(request["task"], request.get("meta"))
         return {}
 
-    async def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
         entry = self._queues.take(request["task"])
         if entry is not None:
             self._queues.cancel(entry)
         return {}
 
-    async def _wait(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _wait(self, request: dict[str, Any], tell: Tell) -> Forget:
+        """Hold the answer back until the task ends or the time is over."""
         task_id = request["task"]
         entry = self._queues.take(task_id)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(request["seconds"]):
-                if entry is None:
-                    await self._foreign_end(task_id)
-                else:
-                    await entry.ended.wait()
-        status = self._store.state(task_id).status if entry is None else entry.status
-        return {"status": status.name}
 
-    async def _add(self, request: dict[str, Any]) -> dict[str, Any]:
+        def answer() -> None:
+            status = self._store.state(task_id).status if entry is None else entry.status
+            tell({"status": status.name})
+
+        def release() -> None:
+            self._held.discard(held)
+            self._last_request = time.monotonic()
+            if entry is not None:
+                entry.ended.forget(held.finish)
+
+        held = Held(request["seconds"], answer, release)
+        self._held.add(held)
+        if entry is None:
+            self._look_abroad(task_id, held)
+        else:
+            entry.ended.listen(held.finish)
+        return held.drop
+
+    def _look_abroad(self, task_id: str, held: Held) -> None:
+        """Answer at the end of a task that has ended or that another host runs: its files tell."""
+        if self._store.has_ended(task_id):
+            held.finish()
+        elif held.is_open:
+            loop = asyncio.get_running_loop()
+            loop.call_later(_FOREIGN_LOOK_SECONDS, self._look_abroad, task_id, held)
+
+    def _add(self, request: dict[str, Any]) -> dict[str, Any]:
         jobs = self._queues.add(request["task"], request["jobs"], request["token"])
         return {"jobs": jobs}
 
-    async def _close(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _close(self, request: dict[str, Any]) -> dict[str, Any]:
         self._queues.close(request["task"])
         return {}
 
-    async def _status(self, _request: dict[str, Any]) -> dict[str, Any]:
+    def _status(self, _request: dict[str, Any]) -> dict[str, Any]:
         queues = self._queues
         return {"pid": os.getpid(), "queued": queues.queued, "running": queues.running}
 
-    async def _leave(self, _request: dict[str, Any]) -> dict[str, Any]:
+    def _leave(self, _request: dict[str, Any]) -> dict[str, Any]:
         self._depart()
         return {}
 
@@ -171,16 +202,11 @@ class Supervisor:
                 _log.exception("old tasks cannot be removed")
             await asyncio.sleep(TIDY_SECONDS)
 
-    async def _foreign_end(self, task_id: str) -> None:
-        """Wait for the end of a task that another host runs: only its files tell."""
-        while not self._store.has_ended(task_id):
-            await asyncio.sleep(_FOREIGN_LOOK_SECONDS)
-
     async def _leave_when_idle(self) -> None:
         while True:
             last_use = max(self._last_request, self._queues.last_end)
             spare = last_use + self._idle_seconds - time.monotonic()
-            busy = self._pending or self._queues.queued or self._queues.running
+            busy = self._held or self._queues.queued or self._queues.running
             if not busy and spare <= 0:
                 _log.info("idle for %s s: leaving", self._idle_seconds)
                 self._depart()
@@ -197,7 +223,7 @@ class _Conversation(asyncio.Protocol):
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._received = bytearray()
-        self._task: asyncio.Task[None] | None = None
+        self._forget: Forget = _nothing
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -206,18 +232,20 @@ class _Conversation(asyncio.Protocol):
         self._received += data
         if data.endswith(b"\n"):
             line, self._received = bytes(self._received), bytearray()
-            self._task = asyncio.create_task(self._answer(line))
+            self._forget = self._supervisor.answer(line, self._tell)
 
     def connection_lost(self, _error: Exception | None) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        self._forget()
 
-    async def _answer(self, line: bytes) -> None:
-        answer = await self._supervisor.answer(line)
+    def _tell(self, answer: dict[str, Any] | None) -> None:
         if answer is None:
             self._transport.close()
         else:
             self._transport.write(json.dumps(answer).encode() + b"\n")
+
+
+def _nothing() -> None:
+    """Nobody waits for an answer that is still to come."""
 
 
 def main() -> None:
