@@ -48,7 +48,7 @@ def _sampling(circuit: QuantumCircuit) -> tuple[Callable[[], object], Callable[[
 
 def _large() -> Row:
     ours, theirs = _sampling(_layered(20, 200))
-    mine, raw, _ = interleaved(ours, theirs, rounds=7, warm_up=1)
+    mine, raw, _ = interleaved(ours, theirs, rounds=15, warm_up=1)
     return Row(
         what="sampler, 20 qubits, 200 gates",
         value=f"{mine:.3f} s, ratio {mine / raw:.3f}",

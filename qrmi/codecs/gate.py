@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -270,13 +271,19 @@ def _read_estimator_pub(
     circuit = read_circuit(source)
     if precision is None:
         precision = body.get("precision", (body.get("options") or {}).get("default_precision"))
-    array = ObservablesArray(observables)
+    array = _observables(json.dumps(observables))
     if array.size and array.num_qubits != circuit.num_qubits:
         raise InvalidInputError(
             f"the observables act on {array.num_qubits} qubits, "
             f"the circuit has {circuit.num_qubits}"
         )
     return EstimatorPub(circuit, array, _bindings(source, circuit, values), precision)
+
+
+@lru_cache(maxsize=16)
+def _observables(text: str) -> ObservablesArray:
+    """Observables from their JSON; a loop sends the same ones with each step."""
+    return ObservablesArray(json.loads(text))
 
 
 def _bindings(source: Any, circuit: QuantumCircuit, values: Any) -> BindingsArray:
