@@ -163,9 +163,10 @@ def test_emulators_need_no_job_parameters(connection: QRMIConnection, drive: Dri
     """An emulator's jobs may leave out runs; where given they replace the configuration's."""
     made = drive(Register({"a": (0, 0)}), 500, MockDevice, 2 * numpy.pi)
     backend = QRMIEmulatorBackend(made, connection)
-    assert backend.run(wait=True)[0].final_bitstrings == {"1": 1000}
-    both = backend.run([{"runs": 3}, {}], wait=True)
-    assert [each.final_bitstrings for each in both] == [{"1": 3}, {"1": 1000}]
+    alone = backend.run(wait=True)[0].final_bitstrings
+    both = [each.final_bitstrings for each in backend.run([{"runs": 3}, {}], wait=True)]
+    assert [sum(counts.values()) for counts in (alone, *both)] == [1000, 3, 1000]
+    assert min(alone["1"], both[1]["1"]) >= 998  # each shot fails once in a million
 
 
 def test_a_failed_job_says_why(connection: QRMIConnection, drive: Drive) -> None:
