@@ -388,6 +388,14 @@ def test_end_on_another_host_is_noticed(driver, foreign):
     assert driver.task_wait(foreign, SECONDS) is TaskStatus.COMPLETED
 
 
+def test_files_that_vanish_during_a_wait_are_named(driver, foreign):
+    """A wait for a task of another host whose files go meanwhile ends in a clear error."""
+    _supervisor(driver)
+    threading.Timer(0.1, lambda: driver._store.remove(foreign)).start()
+    with pytest.raises(TaskNotFoundError, match=foreign):
+        driver.task_wait(foreign, 1.0)
+
+
 def test_task_of_another_host_can_be_stopped(driver, foreign):
     """Its end is written from here, even when that host is gone for ever."""
     assert driver.task_stop(foreign)

@@ -120,12 +120,8 @@ class Supervisor:
                 return self._wait(request, tell)
             else:
                 tell(self._verbs[request["do"]](request))
-        except QrmiError as error:
-            tell({"error": [type(error).__name__, error.message, error.hint]})
         except Exception as error:
-            _log.exception("request")
-            text = f"request failed: {type(error).__name__}: {error}"
-            tell({"error": ["ResourceUnavailableError", text, ""]})
+            tell(_failure(error))
         return _nothing
 
     # --- requests -----------------------------------------------------------------------------
@@ -146,8 +142,12 @@ class Supervisor:
         entry = self._queues.take(task_id)
 
         def answer() -> None:
-            status = self._store.state(task_id).status if entry is None else entry.status
-            tell({"status": status.name})
+            try:
+                status = self._store.state(task_id).status if entry is None else entry.status
+            except QrmiError as error:  # its files are gone since
+                tell(_failure(error))
+            else:
+                tell({"status": status.name})
 
         def release() -> None:
             self._held.discard(held)
@@ -242,6 +242,15 @@ class _Conversation(asyncio.Protocol):
             self._transport.close()
         else:
             self._transport.write(json.dumps(answer).encode() + b"\n")
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    """The answer to a request that failed; called where the error was caught."""
+    if isinstance(error, QrmiError):
+        return {"error": [type(error).__name__, error.message, error.hint]}
+    _log.exception("request")
+    text = f"request failed: {type(error).__name__}: {error}"
+    return {"error": ["ResourceUnavailableError", text, ""]}
 
 
 def _nothing() -> None:
