@@ -310,7 +310,7 @@ def _read(read: Any, data: dict[str, Any]) -> Payload:
 
 def to_json(payload: Payload) -> str:
     """Write a payload in the task-runner schema; `from_json` gives an equal payload back."""
-    values = attrs.asdict(payload, value_serializer=_plain)  # type: ignore[arg-type]
+    values = attrs.asdict(payload)  # type: ignore[arg-type]
     if isinstance(payload, QiskitPrimitive):
         values = {"program_id": payload.program_id, "parameters": payload.input}
     return json.dumps(values)
@@ -319,11 +319,7 @@ def to_json(payload: Payload) -> str:
 def digest(payload: Payload) -> str:
     """SHA-256 of the payload's content, hexadecimal; equal payloads have equal digests."""
     content = hashlib.sha256(payload.FORMAT.encode())
-    for value in attrs.asdict(payload, value_serializer=_plain).values():  # type: ignore[arg-type]
+    for value in attrs.asdict(payload).values():  # type: ignore[arg-type]
         text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
         content.update(b"\0" + text.encode())
     return content.hexdigest()
-
-
-def _plain(_instance: object, _attribute: object, value: object) -> object:
-    return dict(value) if isinstance(value, Mapping) else value

@@ -24,16 +24,22 @@ class Available:
     """A resource that `open` can give here.
 
     Attributes:
-        name: what to call it.
-        resource_type: the enum member for upstream's types, the plain string for any other.
         origin: ``job`` (the scheduler gave it), ``file`` (configuration) or ``embedded``.
         definition: its entry in the configuration; settings are not shown.
     """
 
-    name: str
-    resource_type: ResourceType | str
     origin: str
     definition: config.ResourceDef
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return self.definition.name
+
+    @property
+    def resource_type(self) -> ResourceType | str:
+        """The enum member for upstream's types, the plain string for any other."""
+        return self.definition.resource_type
 
     @property
     def type_name(self) -> str:
@@ -62,15 +68,7 @@ def resources(*, configuration: config.Config | None = None) -> list[Available]:
     found: dict[str, Available] = {}
     for origin, definitions in groups:
         for definition in definitions:
-            found.setdefault(
-                definition.name,
-                Available(
-                    name=definition.name,
-                    resource_type=definition.resource_type,
-                    origin=origin,
-                    definition=definition,
-                ),
-            )
+            found.setdefault(definition.name, Available(origin=origin, definition=definition))
     return list(found.values())
 
 
