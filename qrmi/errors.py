@@ -4,7 +4,8 @@
 
     QrmiError (RuntimeError)
     ├── ConfigError                    a setting, a file or a variable is missing or malformed
-    │   └── EnvVarNotSetError
+    │   ├── EnvVarNotSetError
+    │   └── JobListsError              the scheduler gave more names than types, or fewer
     ├── InvalidInputError              the program or an argument is wrong; nothing was sent
     │   ├── UnsupportedPayloadError        this resource does not take that payload format
     │   └── IsaError                       a circuit or pulse sequence does not fit the device
@@ -12,8 +13,11 @@
     ├── UnsupportedFunctionError       the resource has no such function
     ├── MissingExtraError              an optional SDK is not installed
     ├── AuthenticationFailedError      the service refused the credentials
+    │   └── AccessDeniedError              it knows them, and does not allow this
     ├── ResourceNotFoundError
-    ├── ResourceUnavailableError       offline, paused, or its worker cannot be reached
+    ├── ResourceUnavailableError       offline, paused, overloaded, or it cannot be reached
+    │   └── AnswerLostError                a request was sent, its answer never came
+    ├── UnexpectedAnswerError          the service answered what its protocol does not know
     ├── TaskNotFoundError
     ├── TaskNotReadyError              there is no result (yet)
     │   ├── TaskFailedError                the task ended without one
@@ -29,11 +33,14 @@ import enum
 from typing import ClassVar
 
 __all__ = [
+    "AccessDeniedError",
+    "AnswerLostError",
     "AuthenticationFailedError",
     "ConfigError",
     "EnvVarNotSetError",
     "InvalidInputError",
     "IsaError",
+    "JobListsError",
     "JournalError",
     "MissingExtraError",
     "Owner",
@@ -45,6 +52,7 @@ __all__ = [
     "TaskNotFoundError",
     "TaskNotReadyError",
     "TaskStartUncertainError",
+    "UnexpectedAnswerError",
     "UnsupportedFunctionError",
     "UnsupportedPayloadError",
     "UnsupportedResourceTypeError",
@@ -120,6 +128,12 @@ class EnvVarNotSetError(ConfigError):
     """A required setting is not in the environment."""
 
 
+class JobListsError(ConfigError, ValueError):
+    """The scheduler gave the job more names of QPUs than types, or fewer."""
+
+    default_owner = Owner.SITE
+
+
 class InvalidInputError(QrmiError):
     """The program or an argument is wrong; nothing was sent."""
 
@@ -147,6 +161,15 @@ class MissingExtraError(QrmiError, ImportError):
 class AuthenticationFailedError(QrmiError):
     """The service refused the credentials."""
 
+    default_hint = "check the credentials of this resource; `qrmi config check` names them"
+
+
+class AccessDeniedError(AuthenticationFailedError):
+    """The service knows the credentials and does not allow this."""
+
+    default_owner = Owner.SITE
+    default_hint = "ask whoever manages the account for this permission"
+
 
 class ResourceNotFoundError(QrmiError):
     """No such resource."""
@@ -159,6 +182,24 @@ class ResourceUnavailableError(QrmiError):
 
     default_owner = Owner.SITE
     default_retryable = True
+
+
+class AnswerLostError(ResourceUnavailableError):
+    """A request that must not be sent twice was sent, and its answer never came.
+
+    The service may have carried it out.
+    """
+
+    default_owner = Owner.NETWORK
+    default_retryable = False
+    default_hint = "look on the service what came of it"
+
+
+class UnexpectedAnswerError(QrmiError):
+    """The service answered something that its protocol does not know."""
+
+    default_owner = Owner.VENDOR
+    default_hint = "if it happens again, tell the vendor, with the time and the ids above"
 
 
 class TaskNotFoundError(QrmiError):

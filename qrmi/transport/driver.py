@@ -1,0 +1,131 @@
+"""What all drivers that speak HTTP share."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import Any, ClassVar
+
+from qrmi.driver import Driver
+from qrmi.errors import ConfigError, MissingExtraError
+from qrmi.settings import Settings
+from qrmi.transport.auth import Auth, HeaderItems
+from qrmi.transport.client import Client, Transport
+from qrmi.transport.messages import Response
+from qrmi.transport.outcomes import Problem
+from qrmi.transport.settings import HttpConfig, HttpSettings
+from qrmi.waiting import Clock
+
+__all__ = ["HttpDriver", "transport_for"]
+
+
+@functools.lru_cache(maxsize=64)
+def transport_for(settings: HttpConfig) -> Transport:
+    """The transport of a configuration; equal ones share it, and so its connections.
+
+    Raises:
+        MissingExtraError: the setting asks for libcurl and pycurl cannot be loaded.
+    """
+    if settings.transport != "requests":
+        try:
+            from qrmi.transport.curl import CurlTransport
+
+            return CurlTransport(settings)
+        except ImportError as error:
+            if settings.transport == "curl":
+                raise MissingExtraError(
+                    f"pycurl cannot be loaded: {error}", hint="pip install 'openqrmi[fast]'"
+                ) from error
+    from qrmi.transport.sessions import RequestsTransport
+
+    return RequestsTransport(config=settings)
+
+
+class HttpDriver(Driver):
+    """A driver whose service is reached over HTTP.
+
+    A subclass builds a `Request` with a pure function, sends it through `client`, and reads the
+    answer with a pure function. Nothing is opened before the first request.
+
+    Attributes:
+        HEADERS: sent with every request to the service, but not to presigned URLs.
+    """
+
+    SETTINGS: ClassVar[type[Settings]] = HttpSettings
+    HEADERS: ClassVar[HeaderItems] = ()
+    settings: HttpSettings
+
+    def __init__(self, resource_id: str, settings: Settings) -> None:
+        super().__init__(resource_id, settings)
+        if not isinstance(settings, HttpSettings):
+            raise ConfigError(f"settings of {type(self).__name__} derive from HttpSettings")
+        self._transport: Transport | None = None
+        self._client: Client | None = None
+        self._anonymous: Client | None = None
+        self._clock: Clock | None = None
+        self._making = threading.Lock()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _revive, (type(self), self.resource_id, self.settings, self._transport)
+
+    def use(self, transport: Transport, *, clock: Clock | None = None) -> None:
+        """Send requests through another transport from now on: a caller's session, a test's.
+
+        ``clock`` is what repeats pause with; a test's makes them take no time.
+        """
+        with self._making:
+            self._transport = transport
+            self._clock = clock
+            self._client = self._anonymous = None
+
+    def auth(self) -> Auth | None:
+        """The credentials of requests; asked for once. None by default."""
+        return None
+
+    @staticmethod
+    def problem(response: Response) -> Problem | None:
+        """What the service's error body says; a pure function. Nothing by default."""
+        return None
+
+    @property
+    def transport(self) -> Transport:
+        """What carries the requests."""
+        return self._transport or transport_for(self.settings.http_config())
+
+    @property
+    def client(self) -> Client:
+        """Sends requests with this driver's credentials."""
+        return self._client or self._made()
+
+    @property
+    def anonymous(self) -> Client:
+        """Sends requests without credentials: to token services, to storage."""
+        if self._anonymous is None:
+            self._anonymous = Client(self.transport, self._config(), clock=self._clock)
+        return self._anonymous
+
+    def _made(self) -> Client:
+        auth = self.auth()
+        with self._making:
+            if self._client is None:
+                self._client = Client(
+                    self.transport,
+                    self._config(),
+                    auth=auth,
+                    headers=self.HEADERS,
+                    problem=self.problem,
+                    clock=self._clock,
+                )
+            return self._client
+
+    def _config(self) -> HttpConfig:
+        return self.settings.http_config()
+
+
+def _revive(
+    kind: type[HttpDriver], resource_id: str, settings: Any, transport: Transport | None
+) -> HttpDriver:
+    driver = kind(resource_id, settings)
+    if transport is not None:
+        driver.use(transport)
+    return driver

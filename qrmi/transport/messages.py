@@ -1,0 +1,287 @@
+"""Requests and answers, and how URLs and bodies are made; nothing here opens a socket."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from functools import cached_property
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode, urlsplit
+
+import attrs
+
+from qrmi.errors import (
+    ConfigError,
+    InvalidInputError,
+    QrmiError,
+    ResourceNotFoundError,
+    UnexpectedAnswerError,
+)
+
+__all__ = [
+    "JSON",
+    "USER_AGENT",
+    "Headers",
+    "Request",
+    "Response",
+    "Timeout",
+    "join",
+    "json_body",
+    "origin_of",
+]
+
+_PLAIN = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*").fullmatch
+_NOTHING: frozenset[int] = frozenset()
+_ALWAYS_SAFE = frozenset({"GET", "HEAD"})
+_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # what `json.loads` comes to
+_BLANKS = " \t\r\n"
+
+USER_AGENT = "openqrmi"
+"""How requests name their sender; no version, because services need none and logs are read."""
+
+JSON = (("content-type", "application/json"),)
+"""Headers of a request whose body is JSON."""
+
+
+class Request:
+    """One request, complete but for credentials.
+
+    Args:
+        method: in upper case.
+        url: absolute; see `join`.
+        headers: names in lower case; a constant of the driver where possible.
+        body: the body; ``None`` for none.
+        idempotent: whether sending it twice does what sending it once does. Only such requests
+            are repeated. ``None`` means: ``GET`` and ``HEAD`` are, others are not.
+        missing: the error that a 404 means.
+        task_id: the task that it is about, for errors.
+        authorized: whether credentials are added; false for presigned URLs.
+        hold_seconds: how long the server may stay silent beyond the usual, because it was asked
+            to hold the request.
+        accept: statuses of 400 and more that are answers here, not errors.
+    """
+
+    __slots__ = (
+        "accept",
+        "authorized",
+        "body",
+        "elsewhere",
+        "headers",
+        "hold_seconds",
+        "idempotent",
+        "method",
+        "missing",
+        "task_id",
+        "url",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: tuple[tuple[str, str], ...] = (),
+        body: bytes | None = None,
+        idempotent: bool | None = None,
+        missing: type[QrmiError] = ResourceNotFoundError,
+        task_id: str | None = None,
+        authorized: bool = True,
+        hold_seconds: float = 0.0,
+        accept: frozenset[int] = _NOTHING,
+    ) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.idempotent = method in _ALWAYS_SAFE if idempotent is None else idempotent
+        self.missing = missing
+        self.task_id = task_id
+        self.authorized = authorized
+        self.hold_seconds = hold_seconds
+        self.accept = accept
+        self.elsewhere = False  # a redirect to another host: a session's credentials stay behind
+
+    def __repr__(self) -> str:
+        return f"<Request {self.name}>"
+
+    @property
+    def name(self) -> str:
+        """Method and path, for messages; queries may hold signatures and are left out."""
+        return f"{self.method} {urlsplit(self.url).path or '/'}"
+
+    def to(self, url: str, *, same_host: bool) -> Request:
+        """The same request to a redirect's URL; another host gets no header and no credentials."""
+        there = type(self)(
+            self.method,
+            url,
+            headers=self.headers if same_host else (),
+            body=self.body,
+            idempotent=self.idempotent,
+            missing=self.missing,
+            task_id=self.task_id,
+            authorized=self.authorized and same_host,
+            hold_seconds=self.hold_seconds,
+            accept=self.accept,
+        )
+        there.elsewhere = self.elsewhere or not same_host
+        return there
+
+
+class Headers:
+    """Headers in the forms that transports want, each made once."""
+
+    def __init__(self, items: tuple[tuple[str, str], ...]) -> None:
+        self._items = items
+
+    def __repr__(self) -> str:
+        return f"<{len(self._items)} headers>"
+
+    @cached_property
+    def mapping(self) -> dict[str, str]:
+        """By name."""
+        return dict(self._items)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """As they are sent, without line ends."""
+        return [f"{name}: {value}" for name, value in self._items]
+
+
+class _Lookup(Protocol):
+    def get(self, name: str, /) -> str | None: ...
+
+
+class Response:
+    """An answer, whatever its status.
+
+    Attributes:
+        status: the HTTP status.
+        body: the whole body, decompressed.
+    """
+
+    __slots__ = ("_headers", "body", "status")
+
+    def __init__(self, status: int, headers: _Lookup, body: bytes | bytearray | memoryview) -> None:
+        self.status = status
+        self.body = body
+        self._headers = headers
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}>"
+
+    def header(self, name: str) -> str | None:
+        """A header's value by its name, in lower case; ``None`` when it is absent."""
+        return self._headers.get(name)
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8 text.
+
+        Raises:
+            UnexpectedAnswerError: it is something else.
+        """
+        try:
+            return str(self.body, "utf-8")
+        except UnicodeDecodeError:
+            raise UnexpectedAnswerError("the service's answer is not UTF-8 text") from None
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            UnexpectedAnswerError: it is something else; a web page is named as such.
+        """
+        try:
+            text = str(self.body, "utf-8")
+            value, end = _scan(text, 0)
+            if end == len(text) or not text[end:].strip(_BLANKS):
+                return value
+        except (ValueError, RecursionError, StopIteration):
+            pass  # blanks before it, another encoding, or no JSON
+        try:
+            return json.loads(self.body)  # type: ignore[arg-type]
+        except (ValueError, RecursionError, TypeError):
+            kind = "a web page" if b"<html" in bytes(self.body[:400]).lower() else "no JSON"
+            raise UnexpectedAnswerError(
+                f"the service answered with {kind} (status {self.status})",
+                hint="check the endpoint in the configuration; a proxy may answer in its place",
+            ) from None
+
+
+@attrs.frozen
+class Timeout:
+    """How long to wait, in seconds: for a connection, and for the next byte of an answer."""
+
+    connect_seconds: float
+    read_seconds: float
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of an absolute URL, without a trailing slash.
+
+    Raises:
+        ConfigError: it is no absolute ``http`` or ``https`` URL.
+    """
+    end = url.find("/", 8)
+    origin = url if end < 0 else url[:end]
+    if not origin.startswith(("http://", "https://")) or origin.endswith("/") or "///" in url[:9]:
+        raise ConfigError(f"{url.partition('?')[0]!r} is not an http or https URL")
+    return origin.partition("?")[0]
+
+
+def join(base: str, *components: str, slash: bool = False, **query: Any) -> str:
+    """Make a URL.
+
+    Args:
+        base: with or without a trailing slash.
+        *components: of the path, each percent-encoded whole.
+        slash: whether the path ends with a slash.
+        **query: values; ``None`` is left out, a list repeats its key, booleans are ``true`` and
+            ``false``.
+
+    Raises:
+        InvalidInputError: a component is empty, ``.`` or ``..``, or has half a character.
+    """
+    url = "/".join((base.rstrip("/"), *map(_quoted, components)))
+    if slash:
+        url += "/"
+    if query:
+        pairs = [(k, v) for key, value in query.items() for k, v in _pairs(key, value)]
+        if pairs:
+            url += "?" + urlencode(pairs, errors="replace")
+    return url
+
+
+@functools.lru_cache(maxsize=1024)
+def _quoted(text: str) -> str:
+    if _PLAIN(text):
+        return text
+    if text in ("", ".", ".."):
+        raise InvalidInputError(f"{text!r} cannot be a part of a URL's path")
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError:
+        raise InvalidInputError(f"{text[:60]!a} is no text that a URL can hold") from None
+
+
+def _pairs(key: str, value: Any) -> list[tuple[str, str]]:
+    if value is None:
+        return []
+    if isinstance(value, bool):
+        return [(key, "true" if value else "false")]
+    if isinstance(value, list | tuple):
+        return [(key, str(item)) for item in value]
+    return [(key, str(value))]
+
+
+def json_body(value: Any) -> bytes:
+    """A JSON body.
+
+    Raises:
+        InvalidInputError: the value has numbers that are not finite, or no JSON form.
+    """
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"cannot be written as JSON: {error}") from error
