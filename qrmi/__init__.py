@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from qrmi.discovery import ResourceProvider
     from qrmi.driver import Capabilities, Driver
     from qrmi.errors import (
+        AccessDeniedError,
+        AnswerLostError,
         AuthenticationFailedError,
         ConfigError,
         EnvVarNotSetError,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
         TaskNotFoundError,
         TaskNotReadyError,
         TaskStartUncertainError,
+        UnexpectedAnswerError,
         UnsupportedFunctionError,
         UnsupportedPayloadError,
         UnsupportedResourceTypeError,
@@ -67,6 +70,8 @@ _HOMES = {
     "discovery": ("ResourceProvider",),
     "driver": ("Capabilities", "Driver"),
     "errors": (
+        "AccessDeniedError",
+        "AnswerLostError",
         "AuthenticationFailedError",
         "ConfigError",
         "EnvVarNotSetError",
@@ -83,6 +88,7 @@ _HOMES = {
         "TaskNotFoundError",
         "TaskNotReadyError",
         "TaskStartUncertainError",
+        "UnexpectedAnswerError",
         "UnsupportedFunctionError",
         "UnsupportedPayloadError",
         "UnsupportedResourceTypeError",
@@ -108,7 +114,9 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # without `open`: an old script's `import *` keeps its own
+    "AccessDeniedError",
     "AnalogJob",
+    "AnswerLostError",
     "AsyncQuantumResource",
     "AuthenticationFailedError",
     "BatchJob",
@@ -145,6 +153,7 @@ __all__ = [  # without `open`: an old script's `import *` keeps its own
     "TaskResult",
     "TaskStartUncertainError",
     "TaskStatus",
+    "UnexpectedAnswerError",
     "UnsupportedFunctionError",
     "UnsupportedPayloadError",
     "UnsupportedResourceTypeError",

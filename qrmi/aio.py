@@ -94,6 +94,10 @@ class AsyncQuantumResource:
         """What it can do beyond the life cycle of a task."""
         return self._resource.capabilities
 
+    def require(self, payload_format: str, programs: str, *, instead: str = "") -> None:
+        """See `QuantumResource.require`."""
+        self._resource.require(payload_format, programs, instead=instead)
+
     async def is_accessible(self) -> bool:
         """See `QuantumResource.is_accessible`."""
         return await asyncio.to_thread(self._resource.is_accessible)

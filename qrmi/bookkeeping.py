@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import os
@@ -11,22 +12,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from qrmi import config, journal
-from qrmi.errors import InvalidInputError, JournalError, QrmiError
+from qrmi.errors import InvalidInputError, JournalError, QrmiError, TaskNotFoundError
+from qrmi.history import history, likeness
 from qrmi.payloads import Payload, digest
 from qrmi.settings import Settings
 from qrmi.tasks import TaskId, TaskStatus
+from qrmi.waiting import SystemClock
 
 __all__ = ["TaskBook", "derived_key"]
 
 _log = logging.getLogger(__name__)
 _process_nonce = uuid.uuid4().hex
 _counter = itertools.count()
+_clock = SystemClock()
 
 
 def derived_key() -> str:
     """An idempotency key that no other rank, restart, process or call makes."""
-    identity = config.job_identity() or config.host_name()
-    return f"{identity}-{os.getpid()}-{_process_nonce}-{next(_counter)}"
+    pid = os.getpid()
+    return f"{_identity(pid)}-{pid}-{_process_nonce}-{next(_counter)}"
+
+
+@functools.cache
+def _identity(_pid: int) -> str:
+    return config.job_identity() or config.host_name()
 
 
 class TaskBook:
@@ -40,12 +49,13 @@ class TaskBook:
         self._resource_id = resource_id
         self._type_name = type_name
         self._settings = settings
-        self._exported: dict[str, str] | None = None
+        self._constant = ""
         self._lock = threading.Lock()
         self._unended: set[str] = set()
+        self._settled: set[str] = set()
 
-    def known(self, key: str, payload: Payload) -> TaskId | None:
-        """The task that was started with this key, or ``None``.
+    def known(self, key: str, payload: Payload) -> journal.TaskRecord | None:
+        """The record of a start with this key that was not refused, or ``None``.
 
         Raises:
             InvalidInputError: the key is empty, or was used for another payload or on another
@@ -64,7 +74,7 @@ class TaskBook:
                 hint="give each task a key of its own",
                 task_id=record.id,
             )
-        return record.id
+        return record
 
     def intend(self, key: str, payload: Payload, context: Mapping[str, Any] | None) -> None:
         """Record that a task is about to be sent; when that fails, nothing is.
@@ -76,32 +86,79 @@ class TaskBook:
         try:
             journal.default().append(
                 "intent",
+                also=self._constant or self._constant_fields(),
                 key=key,
-                resource=self._resource_id,
-                type=self._type_name,
                 format=payload.FORMAT,
                 digest=digest(payload),
                 context=dict(context or {}),
-                settings=self._settings_as_text(),
             )
         except (TypeError, ValueError) as error:
             raise InvalidInputError(f"the context cannot be journalled: {error}") from error
 
-    def _settings_as_text(self) -> dict[str, str]:
-        if self._exported is None:
-            self._exported = self._settings.export()
-        return self._exported
+    def _constant_fields(self) -> str:
+        """What every intent of this handle says, written once."""
+        self._constant = journal.members(
+            resource=self._resource_id, type=self._type_name, settings=self._settings.export()
+        )
+        return self._constant
 
-    def started(self, key: str, task_id: TaskId) -> None:
+    def created(self, key: str, task_id: TaskId) -> None:
+        """Record the id of a task that has not been handed its program yet.
+
+        Raises:
+            JournalError: it cannot be written; the program must not be sent.
+        """
+        journal.default().append("created", resource=self._resource_id, key=key, task=task_id)
+
+    def started(self, key: str, task_id: TaskId, payload: Payload) -> None:
         """Record the id that the service gave."""
         with self._lock:
             self._unended.add(task_id)
+        history.begun(self._resource_id, task_id, likeness(payload), _clock.monotonic())
         self.note("started", key=key, task=task_id)
         _log.info("task %s started on %s", task_id, self._resource_id)
 
     def refused(self, key: str, error: QrmiError) -> None:
         """Record that the start failed and why."""
         self.note("refused", key=key, reason=f"{type(error).__name__}: {error.message}")
+
+    def unsettled(self, key: str, error: QrmiError) -> None:
+        """Record that it is not known whether the task exists."""
+        self.note("uncertain", key=key, reason=f"{type(error).__name__}: {error.message}")
+
+    def remembered(self, task_id: str) -> journal.TaskRecord | None:
+        """What the journal has of a task, or ``None``."""
+        try:
+            return journal.default().task(task_id, self._resource_id)
+        except TaskNotFoundError:
+            return None
+
+    def ended(self, task_id: str, status: TaskStatus, reason: str) -> None:
+        """Record a task's end, and why it failed; whoever started it.
+
+        Raises:
+            JournalError: it cannot be written.
+        """
+        journal.default().append(
+            "ended",
+            resource=self._resource_id,
+            type=self._type_name,
+            task=task_id,
+            status=status.name,
+            failure=reason,
+        )
+        with self._lock:
+            self._unended.discard(task_id)
+        _log.info("task %s %s on %s", task_id, status.name.lower(), self._resource_id)
+
+    def is_settled(self, task_id: str) -> bool:
+        """Whether this handle has journalled the task's end and freed it."""
+        return task_id in self._settled
+
+    def settled(self, task_id: str) -> None:
+        """Remember that."""
+        with self._lock:
+            self._settled.add(task_id)
 
     def seen(self, task_id: str, status: TaskStatus) -> None:
         """Record a task's end, once, if this handle started it or saw it before its end."""

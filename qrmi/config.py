@@ -6,13 +6,20 @@ import functools
 import json
 import os
 import socket
+import string
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from qrmi.errors import ConfigError, EnvVarNotSetError, Owner, ResourceUnavailableError
+from qrmi.errors import (
+    ConfigError,
+    EnvVarNotSetError,
+    JobListsError,
+    Owner,
+    ResourceUnavailableError,
+)
 from qrmi.tasks import ResourceType
 
 __all__ = [
@@ -22,6 +29,7 @@ __all__ = [
     "child_environment",
     "config_path",
     "environment",
+    "expanded",
     "get_job_qpu_resources_and_types",
     "host_name",
     "job_identity",
@@ -57,6 +65,11 @@ def child_environment(**changes: str) -> dict[str, str]:
     return {**os.environ, **changes}
 
 
+def expanded(text: str) -> Path:
+    """A path as people write it: ``~``, ``$NAME`` and ``${NAME}`` are expanded, ``$$`` is ``$``."""
+    return Path(string.Template(text).safe_substitute(os.environ)).expanduser()
+
+
 def host_name() -> str:
     """This machine's name."""
     return socket.gethostname()
@@ -69,13 +82,17 @@ def state_dir() -> Path:
     """
     if chosen := os.environ.get("QRMI_STATE_DIR"):
         return _fixed(chosen) if chosen.startswith("/") else Path(chosen).expanduser().absolute()
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "qrmi"
+    return _usual_state_dir(os.environ.get("XDG_STATE_HOME"), os.environ.get("HOME"))
 
 
 @functools.lru_cache(maxsize=4)
 def _fixed(path: str) -> Path:
     return Path(path)  # made three times a task if it were not kept
+
+
+@functools.lru_cache(maxsize=4)
+def _usual_state_dir(base: str | None, _home: str | None) -> Path:
+    return (Path(base) if base else Path.home() / ".local" / "state") / "qrmi"
 
 
 @attrs.frozen
@@ -230,16 +247,15 @@ def get_job_qpu_resources_and_types() -> tuple[list[str], list[str]]:
 
     Raises:
         EnvVarNotSetError: the scheduler set no such variables.
-        ConfigError: the lists differ in length.
+        JobListsError: the lists differ in length.
     """
     delimiter = os.environ.get("QRMI_LIST_DELIMITER") or ","
     names = _job_list("QPU_RESOURCES", delimiter)
     types = _job_list("QPU_TYPES", delimiter)
     if len(names) != len(types):
-        raise ConfigError(
+        raise JobListsError(
             "invalid configuration: inconsistent number of QPU resources and types: "
-            f"{names} vs {types}",
-            owner=Owner.SITE,
+            f"{names} vs {types}"
         )
     return names, types
 

@@ -1,17 +1,39 @@
-"""Which devices an account can reach, and which of them has the shortest queue."""
+"""Which devices an account can reach, and which of them has the shortest queue.
+
+An account is an entry of the configuration with ``is_dynamic``, or what `ResourceProvider` is
+given.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import fnmatch
+import glob
+import logging
+from collections.abc import Iterable, Mapping
 
-from qrmi import plugins
-from qrmi.errors import InvalidInputError
+from qrmi import config, plugins
+from qrmi.errors import (
+    InvalidInputError,
+    QrmiError,
+    ResourceNotFoundError,
+    ResourceUnavailableError,
+    UnexpectedAnswerError,
+)
 from qrmi.resource import QuantumResource
-from qrmi.settings import MappingSource
+from qrmi.settings import EnvironmentSource, MappingSource
 from qrmi.tasks import ResourceStatusCode, ResourceType
 
-__all__ = ["ResourceProvider", "parse_filters"]
+__all__ = [
+    "ResourceProvider",
+    "device_of_account",
+    "devices_of_account",
+    "first_online",
+    "parse_filters",
+    "passes",
+]
 
+_log = logging.getLogger(__name__)
+_MOST_DIGITS = 18
 _FILTER_KEYS = frozenset({"num_qubits", "max_shots", "name", "is_simulator", "status"})
 
 
@@ -49,10 +71,55 @@ class ResourceProvider:
 
     def least_busy(self, filters: str | None = None) -> QuantumResource | None:
         """The online device with the shortest queue, or ``None`` when there is none."""
-        for resource in self.resources(filters):
+        return first_online(self.resources(filters))
+
+
+def first_online(resources: Iterable[QuantumResource]) -> QuantumResource | None:
+    """The first that is online; paused and offline ones are passed over.
+
+    So is one whose status cannot be had, with a warning; if no other is online, that is raised.
+    """
+    failure: QrmiError | None = None
+    for resource in resources:
+        try:
             if resource.status().status is ResourceStatusCode.ONLINE:
                 return resource
-        return None
+        except (ResourceNotFoundError, ResourceUnavailableError, UnexpectedAnswerError) as error:
+            _log.warning("%s is passed over: %s", resource.resource_id(), error)
+            failure = error
+    if failure is not None:
+        raise failure
+    return None
+
+
+def devices_of_account(
+    account: config.ResourceDef, filters: Mapping[str, str] | None = None
+) -> list[QuantumResource]:
+    """The devices behind an entry of the configuration with ``is_dynamic``; simulators too.
+
+    Settings come from the environment under the entry's name, then from the entry.
+
+    Raises:
+        UnsupportedResourceTypeError: the type cannot list devices.
+        ConfigError: a setting is missing or malformed.
+    """
+    driver = plugins.driver_class(account.type_name)
+    source = EnvironmentSource(
+        prefix=driver.SETTINGS.prefix(account.name),
+        environ=config.environment(),
+        defaults=account.environment,
+    )
+    settings = driver.SETTINGS.load(source)
+    wanted = dict(filters or {})
+    found = driver.discover(settings, wanted)
+    if "is_simulator" not in wanted:
+        found = [*found, *driver.discover(settings, {**wanted, "is_simulator": "true"})]
+    return [QuantumResource.from_driver(d, resource_type=account.type_name) for d in found]
+
+
+def device_of_account(account: config.ResourceDef, name: str) -> QuantumResource | None:
+    """The device of that name behind an account, or ``None``."""
+    return next(iter(devices_of_account(account, {"name": glob.escape(name)})), None)
 
 
 def parse_filters(text: str | None) -> dict[str, str]:
@@ -72,3 +139,41 @@ def parse_filters(text: str | None) -> dict[str, str]:
             )
         filters[key] = value
     return filters
+
+
+def passes(
+    filters: Mapping[str, str],
+    *,
+    name: str,
+    num_qubits: int | None = None,
+    max_shots: int | None = None,
+    is_simulator: bool = False,
+    is_online: bool = True,
+) -> bool:
+    """Whether a device passes the filters; a number that is not known fails a limit.
+
+    Simulators pass only with ``is_simulator=true``, which leaves out everything else.
+
+    Raises:
+        InvalidInputError: a filter's value makes no sense.
+    """
+    wanted_simulator = filters.get("is_simulator", "false")
+    if wanted_simulator not in ("true", "false"):
+        raise InvalidInputError(f"is_simulator is true or false, not {wanted_simulator!r}")
+    if filters.get("status", "online") != "online":
+        raise InvalidInputError(f"status can only be online, not {filters['status']!r}")
+    return (
+        is_simulator == (wanted_simulator == "true")
+        and (is_online or "status" not in filters)
+        and fnmatch.fnmatchcase(name, filters.get("name", "*"))
+        and _at_least(filters, "num_qubits", num_qubits)
+        and _at_least(filters, "max_shots", max_shots)
+    )
+
+
+def _at_least(filters: Mapping[str, str], key: str, value: int | None) -> bool:
+    if key not in filters:
+        return True
+    if not filters[key].isdecimal() or len(filters[key]) > _MOST_DIGITS:
+        raise InvalidInputError(f"{key} is a whole number, not {filters[key][:60]!r}")
+    return isinstance(value, int) and value >= int(filters[key])  # services may write anything

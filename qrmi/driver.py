@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import abc
+import logging
+import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
@@ -22,7 +24,12 @@ from qrmi.tasks import (
     TaskStatus,
 )
 
-__all__ = ["Capabilities", "Driver"]
+if TYPE_CHECKING:
+    from qrmi.transport import Transport
+
+__all__ = ["Capabilities", "Driver", "unknown_status"]
+
+_log = logging.getLogger(__name__)
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +45,13 @@ class Capabilities:
         batches: `Driver.batch_start` and its kin work.
         push: `Driver.task_wait` blocks on the service until the task ends.
         min_poll_seconds: the shortest interval at which the service may be asked for a status.
+        two_step: `Driver.task_create` and `Driver.task_submit` start a task in two requests; the
+            handle journals the id between them.
+        repeatable_start: starting again with the same key is the same task, so that a start
+            without a known end may be sent again.
+        cleanup: a task that has ended holds something on the service until `Driver.task_free`.
+        dialect: the variety of its payload format that the resource takes, for the format's codec;
+            of ``qiskit-primitive``: ``qpy`` or ``qasm3``.
     """
 
     sessions: bool = False
@@ -48,6 +62,10 @@ class Capabilities:
     batches: bool = False
     push: bool = False
     min_poll_seconds: float = 0.005
+    two_step: bool = False
+    repeatable_start: bool = False
+    cleanup: bool = False
+    dialect: str = ""
 
 
 class Driver(abc.ABC):
@@ -74,6 +92,12 @@ class Driver(abc.ABC):
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the name and the settings; connections are made anew."""
         return type(self), (self.resource_id, self.settings)
+
+    def use(self, transport: Transport) -> None:
+        """Send requests through ``transport`` from now on; for drivers that speak HTTP."""
+        raise UnsupportedFunctionError(
+            "this resource is not reached over HTTP", resource_id=self.resource_id
+        )
 
     @classmethod
     def discover(cls, settings: Settings, filters: Mapping[str, str]) -> list[Driver]:
@@ -145,6 +169,27 @@ class Driver(abc.ABC):
 
     # --- optional -----------------------------------------------------------------------------
 
+    def task_create(self, payload: Payload, key: str) -> TaskId:
+        """The first step of a start in two: make an empty task and return its id."""
+        raise self._no_steps()
+
+    def task_submit(self, task_id: TaskId, payload: Payload) -> None:
+        """The second step: hand over the program and let the task run.
+
+        A service that refuses it is asked to remove the task, and its reason is raised.
+        """
+        raise self._no_steps()
+
+    def task_reason(self, task_id: TaskId) -> str:
+        """Why a failed task failed, in the service's words; empty when it does not say."""
+        return ""
+
+    def task_free(self, task_id: TaskId) -> None:  # noqa: B027 (a default)
+        """Let go of what an ended task holds on the service; its result stays reachable.
+
+        Freeing a task again, or one that the service does not know, is no error.
+        """
+
     def find_task(self, key: str) -> TaskId | None:
         """The task that was started with ``key``, or ``None`` when the service has none."""
         raise UnsupportedFunctionError(
@@ -179,7 +224,30 @@ class Driver(abc.ABC):
         """The jobs of a batch in the order in which they were added."""
         raise self._no_batches()
 
+    def _no_steps(self) -> UnsupportedFunctionError:
+        return UnsupportedFunctionError(
+            "this resource starts tasks in one step", resource_id=self.resource_id
+        )
+
     def _no_batches(self) -> UnsupportedFunctionError:
         return UnsupportedFunctionError(
             "this resource has no batches of its own", resource_id=self.resource_id
         )
+
+
+_warned: set[str] = set()
+_warned_lock = threading.Lock()
+
+
+def unknown_status(word: object, task_id: str) -> TaskStatus:
+    """What a status word counts as that its driver does not know: running, warned of once.
+
+    Never a final state: a wait must not end, or crash, because a service learned a new word.
+    """
+    text = str(word)[:60]
+    with _warned_lock:
+        is_new = text not in _warned
+        _warned.add(text)
+    if is_new:
+        _log.warning("task %s has the unknown status %r; it counts as running", task_id, text)
+    return TaskStatus.RUNNING

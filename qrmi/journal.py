@@ -24,16 +24,23 @@ from qrmi import config
 from qrmi.errors import JournalError, TaskNotFoundError
 from qrmi.tasks import TaskId, TaskStatus
 
-__all__ = ["FORMAT_VERSION", "Journal", "TaskRecord", "default"]
+__all__ = ["FORMAT_VERSION", "Journal", "TaskRecord", "default", "members"]
 
 FORMAT_VERSION = 1
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # made once: it is used at each start
 _SUFFIX = ".jsonl"
 _TEXTS = {  # what must be there, as text, in the events that make a task's record
     "intent": ("key", "resource", "type", "format", "digest"),
+    "created": ("key", "task"),
     "started": ("key", "task"),
     "refused": ("key", "reason"),
     "ended": ("task", "status"),
 }
+
+
+def members(**fields: Any) -> str:
+    """Fields as `Journal.append` takes them in ``also``; at least one."""
+    return _encode(fields)[1:-1] + ","
 
 
 @attrs.frozen(kw_only=True)
@@ -53,6 +60,7 @@ class TaskRecord:
         started_at: seconds since the epoch.
         ended_at: when its end was first seen, or ``None``.
         reason: why the start was refused; empty when it was not.
+        failure: why the task failed, in the service's words, where that had to be kept.
     """
 
     key: str
@@ -67,6 +75,7 @@ class TaskRecord:
     status: TaskStatus | None = None
     ended_at: float | None = None
     reason: str = ""
+    failure: str = ""
 
 
 class Journal:
@@ -83,21 +92,35 @@ class Journal:
 
     # --- writing ------------------------------------------------------------------------------
 
-    def append(self, event: str, **fields: Any) -> None:
+    def append(self, event: str, *, also: str = "", **fields: Any) -> None:
         """Write one event; it has reached the operating system when this returns.
+
+        Args:
+            event: what happened.
+            also: more fields, that do not change from one event to the next; see `members`.
+            **fields: what there is to say of it.
 
         Raises:
             JournalError: it could not be written.
         """
-        record = {"v": FORMAT_VERSION, "at": round(time.time(), 6), "event": event, **fields}
-        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+        text = _encode({"event": event, **fields})
+        line = f'{{"v":{FORMAT_VERSION},"at":{time.time():.6f},{also}{text[1:]}\n'.encode()
         try:
             with self._lock:
-                _write_all(self._own_file(), line)
+                self._write(line)
         except OSError as error:
             raise JournalError(
                 f"cannot write the journal in {self._folder}: {error.strerror or error}"
             ) from error
+
+    def _write(self, line: bytes) -> None:
+        descriptor = self._own_file()
+        try:
+            _write_all(descriptor, line)
+        except OSError:
+            os.close(descriptor)
+            self._descriptor = None  # the next line must not follow half a one
+            raise
 
     def _own_file(self) -> int:
         """This process's file, made by exclusive create; a forked child makes its own."""
@@ -138,9 +161,14 @@ class Journal:
             if event["event"] == "intent":
                 starts.setdefault(event["key"], _intended(event))
         for event in events:
-            if event["event"] == "started" and event["key"] in starts:
+            if event["event"] in ("created", "started") and event["key"] in starts:
                 record = starts[event["key"]]
                 keys[(record.resource_id, event["task"])] = event["key"]
+        for event in events:  # tasks that none of the user's processes started
+            place = (event.get("resource", ""), event.get("task", ""))
+            if event["event"] == "ended" and "type" in event and place not in keys:
+                keys[place] = "\0".join(place)
+                starts[keys[place]] = _met(event)
         for event in events:
             key = event.get("key") or keys.get((event.get("resource", ""), event.get("task", "")))
             if key in starts:
@@ -214,13 +242,31 @@ def _intended(event: dict[str, Any]) -> TaskRecord:
     )
 
 
+def _met(event: dict[str, Any]) -> TaskRecord:
+    return TaskRecord(
+        key="",
+        id=TaskId(event["task"]),
+        resource_id=event["resource"],
+        resource_type=str(event["type"]),
+        started_at=event["at"],
+    )
+
+
 def _advanced(record: TaskRecord, event: dict[str, Any]) -> TaskRecord:
-    if event["event"] == "started":
-        return attrs.evolve(record, id=TaskId(event["task"]), status=TaskStatus.QUEUED)
+    if event["event"] == "created":
+        return attrs.evolve(record, id=TaskId(event["task"]))
+    if event["event"] == "started":  # an end before it was another's: some services reuse ids
+        task_id = TaskId(event["task"])
+        return attrs.evolve(record, id=task_id, status=TaskStatus.QUEUED, ended_at=None, failure="")
     if event["event"] == "refused":
         return attrs.evolve(record, reason=event["reason"], ended_at=event["at"])
-    if event["event"] == "ended":
-        return attrs.evolve(record, status=TaskStatus[event["status"]], ended_at=event["at"])
+    if event["event"] == "ended" and record.ended_at is None:  # the first word on it is the last
+        return attrs.evolve(
+            record,
+            status=TaskStatus[event["status"]],
+            ended_at=event["at"],
+            failure=str(event.get("failure", "")),
+        )
     return record
 
 

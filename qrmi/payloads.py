@@ -2,16 +2,16 @@
 
 Each format is a frozen class. The classes that the upstream library has keep its positional order
 and are reachable under its names as attributes of `Payload`, for example
-``Payload.QiskitPrimitive(input, program_id)``. `from_json` and `to_json` read and write the
-task-runner schema.
+``Payload.QiskitPrimitive(input, program_id)``.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, cast
 
 import attrs
 from attrs import field
@@ -28,8 +28,7 @@ __all__ = [
     "PulserBatch",
     "QiskitPrimitive",
     "digest",
-    "from_json",
-    "to_json",
+    "values_of",
 ]
 
 
@@ -214,9 +213,12 @@ class IQMServer(Payload):
     tag: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(init=False)
 class Oqtopus(Payload):
-    """A job for OQTOPUS Cloud.
+    """A job for OQTOPUS Cloud: ``Oqtopus(job_spec)``, or its fields by keyword.
+
+    Fields that are ``None`` are left out of the job. ``transpiler_info``, ``simulator_info``,
+    ``mitigation_info`` and ``operator`` may be given as JSON text, too.
 
     Attributes:
         job_spec: JSON object, text, with ``job_type``, ``program`` and the optional ``shots``,
@@ -227,99 +229,75 @@ class Oqtopus(Payload):
 
     job_spec: str = field(validator=_json_object, repr=_sized)
 
+    def __init__(
+        self,
+        job_spec: str | None = None,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        job_type: str | None = None,
+        program: str | Sequence[str] | None = None,
+        shots: int | None = None,
+        transpiler_info: Mapping[str, Any] | str | None = None,
+        simulator_info: Mapping[str, Any] | str | None = None,
+        mitigation_info: Mapping[str, Any] | str | None = None,
+        operator: Sequence[Mapping[str, Any]] | str | None = None,
+    ) -> None:
+        plain = {
+            "name": name,
+            "description": description,
+            "job_type": job_type,
+            "program": program,
+            "shots": shots,
+        }
+        structured = {
+            "transpiler_info": transpiler_info,
+            "simulator_info": simulator_info,
+            "mitigation_info": mitigation_info,
+            "operator": operator,
+        }
+        fields = {**plain, **{key: _parsed(key, value) for key, value in structured.items()}}
+        given = {key: value for key, value in fields.items() if value is not None}
+        if (job_spec is None) == (not given):
+            raise TypeError("Oqtopus takes job_spec, or the fields of the job by keyword")
+        self.__attrs_init__(json.dumps(_jsonable(given)) if job_spec is None else job_spec)
+
+
+def _parsed(name: str, value: Any) -> Any:
+    """The value that a JSON text stands for; any other value as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise InvalidInputError(f"invalid JSON in {name}: {error}") from error
+
 
 for _member in (QiskitPrimitive, PasqalCloud, PulserBatch, AliceBobFelis, IQMServer, Oqtopus):
     setattr(Payload, _member.__name__, _member)
 
 
-# The task-runner schema: a payload as one JSON object, told apart by its required keys. A text
-# field may also be given as an object (it is dumped), because published examples write either.
-
-_READERS: tuple[tuple[frozenset[str], Any], ...] = (
-    (
-        frozenset({"parameters", "program_id"}),
-        lambda data: QiskitPrimitive(_as_text(data["parameters"]), data["program_id"]),
-    ),
-    (
-        frozenset({"sequence", "job_runs"}),
-        lambda data: PasqalCloud(_as_text(data["sequence"]), data["job_runs"]),
-    ),
-    (
-        frozenset({"sequence", "jobs"}),
-        lambda data: PulserBatch(
-            sequence=_as_text(data["sequence"]),
-            jobs=[AnalogJob(**job) for job in data["jobs"]],
-            configuration=_as_optional_text(data.get("configuration")),
-            device_type=data.get("device_type"),
-        ),
-    ),
-    (
-        frozenset({"human_qir", "input_params"}),
-        lambda data: AliceBobFelis(data["human_qir"], _as_text(data["input_params"])),
-    ),
-    (
-        frozenset({"iqmjson", "job_type"}),
-        lambda data: IQMServer(
-            _as_text(data["iqmjson"]),
-            data["job_type"],
-            data.get("use_timeslot", False),
-            data.get("tag"),
-        ),
-    ),
-    (frozenset({"job_spec"}), lambda data: Oqtopus(_as_text(data["job_spec"]))),
-)
+def values_of(payload: Payload) -> tuple[Any, ...]:
+    """The values of a payload's fields, in order."""
+    return tuple(getattr(payload, name) for name in _names(cast(Hashable, type(payload))))
 
 
-def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _as_optional_text(value: object) -> str | None:
-    return None if value is None else _as_text(value)
-
-
-def from_json(text: str) -> Payload:
-    """Read a payload in the task-runner schema.
-
-    Raises:
-        InvalidInputError: the text is not JSON, or not one of the known forms.
-    """
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError(f"not JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise InvalidInputError("a payload is a JSON object")
-    for keys, read in _READERS:
-        if keys <= data.keys():
-            return _read(read, data)
-    known = "; ".join(", ".join(sorted(keys)) for keys, _ in _READERS)
-    raise InvalidInputError(
-        "no payload format has these keys: " + (", ".join(sorted(data)) or "none"),
-        hint=f"a payload has one of these sets of keys: {known}",
-    )
-
-
-def _read(read: Any, data: dict[str, Any]) -> Payload:
-    try:
-        payload: Payload = read(data)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"malformed payload: {error}") from error
-    return payload
-
-
-def to_json(payload: Payload) -> str:
-    """Write a payload in the task-runner schema; `from_json` gives an equal payload back."""
-    values = attrs.asdict(payload)  # type: ignore[arg-type]
-    if isinstance(payload, QiskitPrimitive):
-        values = {"program_id": payload.program_id, "parameters": payload.input}
-    return json.dumps(values)
+@functools.cache
+def _names(kind: Hashable) -> tuple[str, ...]:
+    return tuple(attribute.name for attribute in attrs.fields(cast("type[Any]", kind)))
 
 
 def digest(payload: Payload) -> str:
     """SHA-256 of the payload's content, hexadecimal; equal payloads have equal digests."""
     content = hashlib.sha256(payload.FORMAT.encode())
-    for value in attrs.asdict(payload).values():  # type: ignore[arg-type]
-        text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-        content.update(b"\0" + text.encode())
+    for value in values_of(payload):
+        content.update(b"\0" + (value if isinstance(value, str) else _dumped(value)).encode())
     return content.hexdigest()
+
+
+def _dumped(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, tuple):
+        value = [attrs.asdict(item) if attrs.has(type(item)) else item for item in value]
+    return json.dumps(value, sort_keys=True)

@@ -10,12 +10,22 @@ from __future__ import annotations
 import functools
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qrmi.driver import Driver
-from qrmi.errors import MissingExtraError, Owner, UnsupportedResourceTypeError
+from qrmi.errors import (
+    InvalidInputError,
+    MissingExtraError,
+    Owner,
+    UnsupportedResourceTypeError,
+)
+from qrmi.settings import Settings
+from qrmi.tasks import ResourceType
 
-__all__ = ["codec", "driver_class", "driver_types"]
+if TYPE_CHECKING:
+    from qrmi.transport import Transport
+
+__all__ = ["codec", "driver_class", "driver_types", "make_driver", "type_name"]
 
 
 @functools.cache
@@ -45,6 +55,34 @@ def driver_class(type_name: str) -> type[Driver]:
         )
     loaded: type[Driver] = _load(entry)
     return loaded
+
+
+def type_name(resource_type: str | ResourceType) -> str:
+    """A resource type as configuration files spell it."""
+    if isinstance(resource_type, ResourceType):
+        return resource_type.type_name
+    if not isinstance(resource_type, str):
+        raise TypeError(
+            f"resource_type is a text or ResourceType, not {type(resource_type).__name__}"
+        )
+    return resource_type
+
+
+def make_driver(
+    resource_id: str, type_name: str, settings: Settings, transport: Transport | None = None
+) -> Driver:
+    """The driver of one resource; opens nothing.
+
+    Raises:
+        InvalidInputError: the name is empty.
+        UnsupportedFunctionError: a transport for a resource that is not reached over HTTP.
+    """
+    if not resource_id:
+        raise InvalidInputError("a resource needs a name")
+    driver = driver_class(type_name)(resource_id, settings)
+    if transport is not None:
+        driver.use(transport)
+    return driver
 
 
 @functools.cache

@@ -6,12 +6,27 @@ import logging
 
 import attrs
 
-from qrmi import config, journal
-from qrmi.errors import QrmiError, ResourceNotFoundError
+from qrmi import config, discovery, journal, plugins
+from qrmi.errors import (
+    ConfigError,
+    Owner,
+    QrmiError,
+    ResourceNotFoundError,
+    ResourceUnavailableError,
+)
 from qrmi.resource import QuantumResource
+from qrmi.settings import EnvironmentSource
 from qrmi.tasks import ResourceStatusCode, ResourceType
 
-__all__ = ["EMBEDDED", "Available", "QRMIService", "open", "resource_of_task", "resources"]
+__all__ = [
+    "EMBEDDED",
+    "Available",
+    "QRMIService",
+    "expanded",
+    "open",
+    "resource_of_task",
+    "resources",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -24,12 +39,15 @@ class Available:
     """A resource that `open` can give here.
 
     Attributes:
-        origin: ``job`` (the scheduler gave it), ``file`` (configuration) or ``embedded``.
+        origin: ``job`` (the scheduler gave it), ``file`` (configuration), ``account`` (a device
+            behind an entry with ``is_dynamic``) or ``embedded``.
         definition: its entry in the configuration; settings are not shown.
+        device: the handle that discovery made, for origin ``account``.
     """
 
     origin: str
     definition: config.ResourceDef
+    device: QuantumResource | None = None
 
     @property
     def name(self) -> str:
@@ -47,8 +65,21 @@ class Available:
         return self.definition.type_name
 
     def open(self) -> QuantumResource:
-        """A handle to it."""
-        return QuantumResource(self.name, self.type_name)
+        """A handle to it; of an account, to its online device with the shortest queue.
+
+        Raises:
+            ResourceUnavailableError: no device of the account is online.
+        """
+        if self.device is not None:
+            return self.device
+        if not self.definition.is_dynamic:
+            return QuantumResource(self.name, self.type_name)
+        chosen = discovery.first_online(discovery.devices_of_account(self.definition))
+        if chosen is None:
+            raise ResourceUnavailableError(
+                f"no device of account {self.name} is online", owner=Owner.VENDOR
+            )
+        return chosen
 
 
 def resources(*, configuration: config.Config | None = None) -> list[Available]:
@@ -72,16 +103,41 @@ def resources(*, configuration: config.Config | None = None) -> list[Available]:
     return list(found.values())
 
 
+def expanded(available: list[Available]) -> list[Available]:
+    """The same with each account replaced by its devices; asks the accounts' services.
+
+    An account that cannot be asked stays as it is, with a warning.
+    """
+    found: list[Available] = []
+    for entry in available:
+        if not entry.definition.is_dynamic:
+            found.append(entry)
+            continue
+        try:
+            found += [_behind(entry, d) for d in discovery.devices_of_account(entry.definition)]
+        except QrmiError as error:
+            _log.warning("the devices of %s cannot be listed: %s", entry.name, error)
+            found.append(entry)
+    return found
+
+
+def _behind(account: Available, device: QuantumResource) -> Available:
+    definition = attrs.evolve(account.definition, name=device.resource_id(), is_dynamic=False)
+    return Available(origin="account", definition=definition, device=device)
+
+
 def open(name: str | None = None) -> QuantumResource:  # noqa: A001 (qrmi.open, as in webbrowser)
     """The resource to use: the same line on a laptop, in a job, and on hardware.
 
     Without a name: the one QPU that the scheduler gave this job; else the default of the
     configuration file; else the embedded simulator ``local``, which needs no account, file or
-    variable. A job that was given no QPU gets the simulator with a warning.
+    variable. A job that was given no QPU gets the simulator with a warning. A name may be that of
+    a device behind an account of the configuration (``is_dynamic``), or the account's, for its
+    online device with the shortest queue.
 
     Raises:
         ResourceNotFoundError: no resource of that name, or several and none was named; the
-            message lists them.
+            message lists them. Where an account could not be asked for it, that error is raised.
         ResourceUnavailableError: the site reports that it could not give this job its QPU.
         ConfigError: the configuration is malformed.
     """
@@ -108,6 +164,18 @@ def _named(name: str, available: list[Available]) -> Available:
     for resource in available:
         if resource.name == name:
             return resource
+    failure: QrmiError | None = None
+    for account in (resource for resource in available if resource.definition.is_dynamic):
+        try:
+            device = discovery.device_of_account(account.definition, name)
+        except QrmiError as error:
+            _log.warning("the devices of %s cannot be listed: %s", account.name, error)
+            failure = error
+            continue
+        if device is not None:
+            return _behind(account, device)
+    if failure is not None:
+        raise failure
     listed = ", ".join(f"{r.name} ({r.type_name})" for r in available)
     raise ResourceNotFoundError(f"no resource {name!r}", hint=f"there is: {listed}")
 
@@ -115,17 +183,45 @@ def _named(name: str, available: list[Available]) -> Available:
 def resource_of_task(task_id: str) -> QuantumResource:
     """A handle to the resource on which the journal says the task was started.
 
-    A resource that neither the job nor the configuration knows is opened with the settings that
-    the journal keeps (which hold no secret).
+    A resource that neither the job nor the configuration knows is opened with the environment's
+    settings, and with those that the journal keeps (which hold no secret); else it is looked for
+    behind the configuration's accounts.
 
     Raises:
         TaskNotFoundError: no process of this user journalled such a task.
+        ConfigError: a setting, a credential for example, is not to be had here.
     """
     record = journal.default().task(task_id)
     known = {resource.name: resource for resource in resources()}.get(record.resource_id)
     if known and known.origin != "embedded" and known.type_name == record.resource_type:
         return known.open()
-    return QuantumResource.from_config(record.resource_id, record.resource_type, record.settings)
+    try:
+        return _recovered(record)
+    except ConfigError:
+        device = _of_an_account(record)
+        if device is None:
+            raise
+        return device
+
+
+def _recovered(record: journal.TaskRecord) -> QuantumResource:
+    settings = plugins.driver_class(record.resource_type).SETTINGS
+    source = EnvironmentSource(
+        prefix=settings.prefix(record.resource_id),
+        environ=config.environment(),
+        defaults=record.settings,
+    )
+    driver = plugins.make_driver(record.resource_id, record.resource_type, settings.load(source))
+    return QuantumResource.from_driver(driver, resource_type=record.resource_type)
+
+
+def _of_an_account(record: journal.TaskRecord) -> QuantumResource | None:
+    for definition in config.user_config().resource_map.values():
+        if definition.is_dynamic and definition.type_name == record.resource_type:
+            device = discovery.device_of_account(definition, record.resource_id)
+            if device is not None:
+                return device
+    return None
 
 
 class QRMIService:

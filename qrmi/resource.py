@@ -7,14 +7,15 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, final
+from typing import TYPE_CHECKING, Any, Self, final
 
-from qrmi import config, journal, plugins
-from qrmi.bookkeeping import TaskBook, derived_key
+from qrmi import config, following, journal, logger, plugins
+from qrmi.bookkeeping import TaskBook
 from qrmi.driver import Capabilities, Driver
 from qrmi.errors import InvalidInputError, QrmiError, TaskNotFoundError, UnsupportedPayloadError
 from qrmi.payloads import AnalogJob, Payload, PulserBatch
-from qrmi.settings import EnvironmentSource, MappingSource, Settings
+from qrmi.settings import EnvironmentSource, MappingSource
+from qrmi.starting import sender, start
 from qrmi.tasks import (
     BatchJob,
     ResourceStatus,
@@ -24,13 +25,15 @@ from qrmi.tasks import (
     TaskResult,
     TaskStatus,
 )
-from qrmi.waiting import Deadline, SystemClock, stop_and_clean_up, wait_for_end
+from qrmi.waiting import Deadline, SystemClock
+
+if TYPE_CHECKING:
+    from qrmi.transport import Transport
 
 __all__ = ["QuantumResource"]
 
-_P = TypeVar("_P", bound=Payload)
-
 _log = logging.getLogger(__name__)
+logger.heed_rust_log()
 _clock = SystemClock()
 
 
@@ -45,32 +48,44 @@ class QuantumResource:
 
     __slots__ = ("_book", "_driver", "_lock", "_tokens", "_type_name")
 
-    def __init__(self, resource_id: str, resource_type: str | ResourceType) -> None:
+    def __init__(
+        self,
+        resource_id: str,
+        resource_type: str | ResourceType,
+        *,
+        transport: Transport | None = None,
+    ) -> None:
         """Make a handle; settings come from the environment, then from the configuration file.
 
-        Opens nothing: no file but the configuration, no socket, no thread.
+        Opens nothing: no file but the configuration, no socket, no thread. ``transport`` carries
+        the requests of resources that are reached over HTTP, for example
+        ``qrmi.transport.RequestsTransport(my_session)``.
 
         Raises:
             UnsupportedResourceTypeError: no driver for the type is installed.
             EnvVarNotSetError: a required setting is absent.
             ConfigError: a setting or the configuration file is malformed.
         """
-        type_name = _type_name(resource_type)
+        type_name = plugins.type_name(resource_type)
         settings_class = plugins.driver_class(type_name).SETTINGS
-        definition = config.user_config().resource_map.get(resource_id)
+        known = config.user_config().resource_map
+        definition = known.get(resource_id) or known.get(settings_class.prefix(resource_id))
         same_type = definition is not None and definition.type_name == type_name
         source = EnvironmentSource(
             prefix=settings_class.prefix(resource_id),
             environ=config.environment(),
             defaults=definition.environment if definition and same_type else {},
         )
-        self._attach(_driver(resource_id, type_name, settings_class.load(source)), type_name)
+        driver = plugins.make_driver(resource_id, type_name, settings_class.load(source), transport)
+        self._attach(driver, type_name)
 
     @staticmethod
     def from_config(
         resource_id: str,
         resource_type: str | ResourceType,
         config: Mapping[str, str],
+        *,
+        transport: Transport | None = None,
     ) -> QuantumResource:
         """Make a handle from settings by unprefixed key; the environment is not consulted.
 
@@ -78,16 +93,16 @@ class QuantumResource:
             UnsupportedResourceTypeError: no driver for the type is installed.
             ConfigError: a key is missing or malformed.
         """
-        type_name = _type_name(resource_type)
+        type_name = plugins.type_name(resource_type)
         settings = plugins.driver_class(type_name).SETTINGS.load(MappingSource(config))
-        driver = _driver(resource_id, type_name, settings)
+        driver = plugins.make_driver(resource_id, type_name, settings, transport)
         return QuantumResource.from_driver(driver, resource_type=type_name)
 
     @staticmethod
     def from_driver(driver: Driver, *, resource_type: str | ResourceType) -> QuantumResource:
         """Make a handle on a driver that exists: a decorator's, a test's."""
         handle = QuantumResource.__new__(QuantumResource)
-        handle._attach(driver, _type_name(resource_type))
+        handle._attach(driver, plugins.type_name(resource_type))
         return handle
 
     def _attach(self, driver: Driver, type_name: str) -> None:
@@ -116,6 +131,25 @@ class QuantumResource:
     def payloads(self) -> frozenset[str]:
         """The payload formats that it takes."""
         return self._driver.PAYLOADS
+
+    def require(self, payload_format: str, programs: str, *, instead: str = "") -> None:
+        """Make sure that it takes a payload format; nothing is asked of the service.
+
+        Args:
+            payload_format: what a program would be sent as.
+            programs: what such programs are called, in the plural.
+            instead: what else a user can do, for the error's hint.
+
+        Raises:
+            UnsupportedPayloadError: it does not; the hint names what it does take.
+        """
+        if payload_format not in self.payloads:
+            takes = ", ".join(sorted(self.payloads)) or "no payload at all"
+            raise UnsupportedPayloadError(
+                f"{self.resource_id()} does not run {programs}",
+                hint=f"it takes: {takes}" + (f"; {instead}" if instead else ""),
+                resource_id=self.resource_id(),
+            )
 
     @property
     def capabilities(self) -> Capabilities:
@@ -173,17 +207,19 @@ class QuantumResource:
         token = self._driver.acquire()
         with self._lock:
             self._tokens.add(token)
-        self._book.note("acquired", token=token)
+        if self._driver.CAPABILITIES.sessions:
+            self._book.note("acquired", token=token)
         return token
 
-    def release(self, token: str) -> None:
-        """End a session; ending one that has ended is no error."""
-        if not token:
+    def release(self, id: str) -> None:  # noqa: A002 (upstream's name)
+        """End the session whose token ``id`` is; ending one that has ended is no error."""
+        if not id:
             raise InvalidInputError("release needs the token that acquire gave")
-        self._driver.release(token)
+        self._driver.release(id)
         with self._lock:
-            self._tokens.discard(token)
-        self._book.note("released", token=token)
+            self._tokens.discard(id)
+        if self._driver.CAPABILITIES.sessions:
+            self._book.note("released", token=id)
 
     @contextlib.contextmanager
     def acquired(self) -> Iterator[str]:
@@ -221,8 +257,12 @@ class QuantumResource:
             InvalidInputError: the payload is malformed, the key is empty or was used for another
                 one, or the context is not JSON; nothing was sent.
             JournalError: the intent could not be written; nothing was sent.
+            TaskStartUncertainError: an answer was lost, so a task may exist; it was not sent again.
         """
-        return self._start(self._driver.task_start, payload, key, context)
+        self._check_payload(payload)
+        return start(
+            self._driver, self._book, sender(self._driver, self._book), payload, key, context
+        )
 
     def batch_start(
         self,
@@ -232,27 +272,8 @@ class QuantumResource:
         context: Mapping[str, Any] | None = None,
     ) -> TaskId:
         """Start an open batch, which takes jobs until it is closed; its id is a task id."""
-        return self._start(self._driver.batch_start, payload, key, context)
-
-    def _start(
-        self,
-        send: Callable[[_P, str], TaskId],
-        payload: _P,
-        key: str | None,
-        context: Mapping[str, Any] | None,
-    ) -> TaskId:
         self._check_payload(payload)
-        if key is not None and (known := self._book.known(key, payload)) is not None:
-            return known
-        key = derived_key() if key is None else key
-        self._book.intend(key, payload, context)
-        try:
-            task_id = send(payload, key)
-        except QrmiError as error:
-            self._book.refused(key, error)
-            raise
-        self._book.started(key, task_id)
-        return task_id
+        return start(self._driver, self._book, self._driver.batch_start, payload, key, context)
 
     def task_status(self, task_id: str) -> TaskStatus:
         """Where the task is.
@@ -260,9 +281,7 @@ class QuantumResource:
         Raises:
             TaskNotFoundError: there is no such task on this resource.
         """
-        status = self._driver.task_status(_checked_id(task_id))
-        self._book.seen(task_id, status)
-        return status
+        return following.look(self._driver, self._book, _checked_id(task_id))
 
     def task_wait(
         self,
@@ -289,9 +308,7 @@ class QuantumResource:
         task_id: str,
         on_status: Callable[[TaskStatus], None] | None = None,
     ) -> TaskStatus:
-        status = wait_for_end(self._driver, _checked_id(task_id), deadline, on_status)
-        self._book.seen(task_id, status)
-        return status
+        return following.wait(self._driver, self._book, _checked_id(task_id), deadline, on_status)
 
     def task_result(self, task_id: str) -> TaskResult:
         """The result of a completed task, as the service wrote it.
@@ -302,7 +319,7 @@ class QuantumResource:
             TaskCancelledError: it was stopped.
             TaskNotFoundError: there is no such task on this resource.
         """
-        return self._driver.task_result(_checked_id(task_id))
+        return following.result(self._driver, self._book, _checked_id(task_id))
 
     def task_logs(self, task_id: str) -> str:
         """The service's log of the task. Raises `UnsupportedFunctionError` when it keeps none."""
@@ -315,7 +332,8 @@ class QuantumResource:
             WaitTimeoutError: the resource is still at it after a minute; ask again.
             TaskNotFoundError: there is no such task on this resource.
         """
-        stop_and_clean_up(self._driver, _checked_id(task_id), Deadline.after(60.0, _clock))
+        deadline = Deadline.after(60.0, _clock)
+        following.stop(self._driver, self._book, _checked_id(task_id), deadline)
         _log.info("task %s: asked %s to stop it or clean up", task_id, self.resource_id())
 
     def task_context(self, task_id: str) -> dict[str, Any]:
@@ -349,32 +367,11 @@ class QuantumResource:
     def _check_payload(self, payload: Payload) -> None:
         if not isinstance(payload, Payload):
             raise TypeError(f"expected a Payload, not {type(payload).__name__}")
-        if payload.FORMAT not in self.payloads:
-            raise UnsupportedPayloadError(
-                f"{self.resource_id()} does not take {payload.FORMAT} payloads",
-                hint=f"it takes: {', '.join(sorted(self.payloads)) or 'none'}",
-                resource_id=self.resource_id(),
-            )
+        self.require(payload.FORMAT, f"{payload.FORMAT} payloads")
 
 
 def _revive(driver: Driver, type_name: str) -> QuantumResource:
     return QuantumResource.from_driver(driver, resource_type=type_name)
-
-
-def _driver(resource_id: str, type_name: str, settings: Settings) -> Driver:
-    if not resource_id:
-        raise InvalidInputError("a resource needs a name")
-    return plugins.driver_class(type_name)(resource_id, settings)
-
-
-def _type_name(resource_type: str | ResourceType) -> str:
-    if isinstance(resource_type, ResourceType):
-        return resource_type.type_name
-    if not isinstance(resource_type, str):
-        raise TypeError(
-            f"resource_type is a text or ResourceType, not {type(resource_type).__name__}"
-        )
-    return resource_type
 
 
 def _checked_id(task_id: str) -> TaskId:

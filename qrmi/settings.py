@@ -34,6 +34,7 @@ REQUIRED: Any = object()
 """Default of a setting that must be given."""
 
 _METADATA_KEY = "qrmi"
+_LONGEST_SHOWN = 200
 
 
 class Secret:
@@ -67,6 +68,8 @@ class Declaration:
             the resource's name and ``_``, unless it is shared.
         fallback: older keys, tried in order when ``key`` is absent.
         shared: the key stands in the process environment without a prefix.
+        bare: where neither the prefixed variable nor the file says anything, a variable without
+            the prefix counts: one for all resources of a vendor.
         convert: text to value; raises ``ValueError`` for text that makes no sense.
         default: the value when it is absent; `REQUIRED` when it must be given.
         help: one sentence for a reader who sets it.
@@ -75,6 +78,7 @@ class Declaration:
     key: str
     fallback: tuple[str, ...] = ()
     shared: bool = False
+    bare: bool = False
     convert: Callable[[str], Any] = str
     default: Any = REQUIRED
     help: str = ""
@@ -86,23 +90,32 @@ class Declaration:
 
     @property
     def secret(self) -> bool:
-        """Whether the value must not be shown."""
-        return self.convert is Secret
+        """Whether the value is never shown, because `convert` is `Secret` or a kind of it."""
+        return isinstance(self.convert, type) and issubclass(self.convert, Secret)
 
     @property
     def kind(self) -> str:
         """The value's type in a word, for people."""
+        if self.secret:
+            return "secret"
         name: str = getattr(self.convert, "__name__", "text")
         made = getattr(self.convert, "__annotations__", {}).get("return", name)
         name = made if isinstance(made, str) else getattr(made, "__name__", name)
-        return {"Secret": "secret", "bool": "true or false", "str": "text"}.get(name, name)
+        return _KINDS.get(name.removesuffix(" | None"), "text")
 
     def wanted(self, error: ValueError) -> str:
         """What was expected: in the words of ``convert`` where it has some, else the kind."""
         text = str(error)
-        return text if text.startswith("expected ") else f"expected {self.kind}"
+        return text if text.startswith("expected ") else f"expected a {self.kind}"
 
 
+_KINDS = {
+    "bool": "true or false",
+    "float": "number",
+    "frozenset[int]": "list",
+    "frozenset[str]": "list",
+    "int": "whole number",
+}
 _BOOLEANS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off"), False),
@@ -123,6 +136,7 @@ def setting(
     convert: Callable[[str], Any] = str,
     fallback: tuple[str, ...] = (),
     shared: bool = False,
+    bare: bool = False,
     help: str = "",  # noqa: A002 (the word people look for)
 ) -> Any:
     """Declare one setting as a field of a `Settings` class; see `Declaration` for the arguments.
@@ -135,6 +149,7 @@ def setting(
         convert=_boolean if convert is bool else convert,
         fallback=fallback,
         shared=shared,
+        bare=bare,
         help=help,
     )
     field_default = attrs.NOTHING if default is REQUIRED else default
@@ -171,15 +186,21 @@ class EnvironmentSource:
     def get(self, declaration: Declaration) -> str | None:
         """The text of the variable, else of the file's key; blank counts as absent."""
         for key in (declaration.key, *declaration.fallback):
-            variable = key if declaration.shared else f"{self.prefix}_{key}"
-            text = self.environ.get(variable) or self.defaults.get(key)
+            text = self.environ.get(self._variable(key, declaration)) or self.defaults.get(key)
             if text:
                 return text
-        return None
+        return self.environ.get(declaration.key) or None if declaration.bare else None
 
     def name(self, declaration: Declaration) -> str:
-        """The variable."""
-        return declaration.key if declaration.shared else f"{self.prefix}_{declaration.key}"
+        """The variable; where only an older one, or its key, has a text: that one."""
+        for key in (declaration.key, *declaration.fallback):
+            variable = self._variable(key, declaration)
+            if self.environ.get(variable) or self.defaults.get(key):
+                return variable
+        return self._variable(declaration.key, declaration)
+
+    def _variable(self, key: str, declaration: Declaration) -> str:
+        return key if declaration.shared else f"{self.prefix}_{key}"
 
     def missing(self, declaration: Declaration) -> ConfigError:
         """`EnvVarNotSetError` with upstream's text."""
@@ -201,16 +222,25 @@ class MappingSource:
         for key in (declaration.key, *declaration.fallback):
             text = self.values.get(key) or self.values.get(key.lower())
             if text:
-                return text
+                return _must_be_text(text, key)
         return None
 
     def name(self, declaration: Declaration) -> str:
-        """The key."""
+        """The key; where only an older one has a text: that one."""
+        for key in (declaration.key, *declaration.fallback):
+            if self.values.get(key) or self.values.get(key.lower()):
+                return key
         return declaration.key
 
     def missing(self, declaration: Declaration) -> ConfigError:
         """`ConfigError` with upstream's text."""
         return ConfigError(f"missing required config key: '{declaration.key}'")
+
+
+def _must_be_text(value: object, key: str) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"the value of {key} must be a text, not {type(value).__name__}")
+    return value
 
 
 @attrs.frozen(kw_only=True)
@@ -252,7 +282,7 @@ class Settings:
     def export(self) -> dict[str, str]:
         """Texts, by key, of the settings that are neither secret nor at their default."""
         return {
-            declaration.key: str(value)
+            declaration.key: _as_text(value)
             for attribute, declaration in self.declarations().items()
             if not declaration.secret
             and (value := getattr(self, attribute)) is not None
@@ -260,11 +290,18 @@ class Settings:
         }
 
 
+def _as_text(value: Any) -> str:
+    """As a person would write it; lists are joined by commas."""
+    if isinstance(value, frozenset):
+        return ",".join(sorted(map(str, value)))
+    return str(value)
+
+
 def _converted(text: str, declaration: Declaration, source: Source) -> Any:
     try:
         return declaration.convert(text)
     except ValueError as error:
-        shown = "***" if declaration.secret else f'"{text}"'
+        shown = "***" if declaration.secret else f'"{text[:_LONGEST_SHOWN]}"'
         raise ConfigError(
             f"failed to parse {source.name(declaration)} value {shown}: {declaration.wanted(error)}"
         ) from (None if declaration.secret else error)

@@ -24,7 +24,39 @@ TaskId = NewType("TaskId", str)
 """The id of a task, unique on its resource and valid in any process."""
 
 
-class TaskStatus(enum.IntEnum):
+class _UpstreamEnum(enum.IntEnum):
+    """An enum whose members are written, compared and tested as those of the upstream library.
+
+    A member is true, is written with its camel-case name, and equals its integer but no member of
+    another enum.
+    """
+
+    def __str__(self) -> str:
+        names = (name for name, member in type(self).__members__.items() if member is self)
+        return f"{type(self).__name__}.{list(names)[-1]}"
+
+    __repr__ = __str__
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, enum.Enum) and type(other) is not type(self):
+            return False
+        return int.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        equal = self == other
+        return equal if equal is NotImplemented else not equal
+
+    def __hash__(self) -> int:
+        return int.__hash__(self)
+
+
+class TaskStatus(_UpstreamEnum):
     """Where a task is. Integers and camel-case aliases are those of the upstream library."""
 
     QUEUED = 0
@@ -42,13 +74,14 @@ class TaskStatus(enum.IntEnum):
     @property
     def is_final(self) -> bool:
         """Whether the task has ended, one way or another."""
-        return self in FINAL
+        return self > _LAST_UNENDED
 
 
+_LAST_UNENDED = int(TaskStatus.RUNNING)  # a plain number: quicker, and asked for at each look
 FINAL = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
 
 
-class ResourceType(enum.IntEnum):
+class ResourceType(_UpstreamEnum):
     """The eight resource types of the upstream library; every other type is a plain string."""
 
     IBM_QUANTUM_SYSTEM = 0
@@ -92,7 +125,7 @@ _TYPE_NAMES = {
 _TYPES_BY_NAME = {name: member for member, name in _TYPE_NAMES.items()}
 
 
-class ResourceStatusCode(enum.IntEnum):
+class ResourceStatusCode(_UpstreamEnum):
     """Whether a resource takes tasks."""
 
     ONLINE = 0

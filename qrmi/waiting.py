@@ -10,14 +10,19 @@ import attrs
 
 from qrmi.driver import Driver
 from qrmi.errors import WaitTimeoutError
+from qrmi.history import history
 from qrmi.tasks import TaskId, TaskStatus
 
 __all__ = ["Clock", "Deadline", "SystemClock", "next_interval", "stop_and_clean_up", "wait_for_end"]
 
 _WASTED_FRACTION = 0.05  # a pause is this share of the time waited so far: at most 5 % is wasted
-_LONGEST_PAUSE_SECONDS = 1.0
+_SHORTEST_PAUSE_SECONDS = 0.018  # once like tasks are known; less would only be more requests
+_LONGEST_PAUSE_SECONDS = 10.0
+_EARLY_LOOK = 0.3  # one look at this share of the expected time, for tasks that fail early
+_EXPECTED = 0.95  # of the shortest of the last like tasks: from then on an end is likely
 _LONGEST_HOLD_SECONDS = 30.0
 _HOLD_FOR_PROGRESS_SECONDS = 0.5
+_HELD_FRACTION = 0.5  # of the time asked for: a request that came back sooner was not held
 
 
 class Clock(Protocol):
@@ -71,10 +76,23 @@ class Deadline:
         return self.at is not None and self.clock.monotonic() >= self.at
 
 
-def next_interval(waited_seconds: float, shortest_seconds: float) -> float:
-    """How long to pause before asking again, given how long we have waited already."""
+def next_interval(
+    waited_seconds: float, shortest_seconds: float, expected_seconds: float | None = None
+) -> float:
+    """How long to pause before asking again.
+
+    Args:
+        waited_seconds: since the task was started, or since the wait began.
+        shortest_seconds: how often the service may be asked.
+        expected_seconds: before which like tasks have not ended; ``None`` when none are known.
+    """
     pause = min(waited_seconds * _WASTED_FRACTION, _LONGEST_PAUSE_SECONDS)
-    return max(pause, shortest_seconds)
+    if expected_seconds is None:
+        return max(pause, shortest_seconds)
+    for share in (_EARLY_LOOK, _EXPECTED):
+        if waited_seconds < share * expected_seconds:
+            return max(share * expected_seconds - waited_seconds, shortest_seconds)
+    return max(pause, shortest_seconds, _SHORTEST_PAUSE_SECONDS)
 
 
 def wait_for_end(
@@ -92,21 +110,29 @@ def wait_for_end(
         WaitTimeoutError: the deadline passed first; the task goes on.
     """
     begun = deadline.clock.monotonic()
+    expected = history.expectation(driver.resource_id, task_id)
     seen: TaskStatus | None = None
     while True:
-        status = _look(driver, task_id, deadline, responsive=on_status is not None)
+        hold = _hold(driver, deadline, responsive=on_status is not None)
+        looked = deadline.clock.monotonic()
+        status = driver.task_wait(task_id, hold) if hold else driver.task_status(task_id)
         if on_status is not None and status != seen:
             on_status(status)
         seen = status
         if status.is_final:
+            history.ended(driver.resource_id, task_id, deadline.clock.monotonic())
             return status
         if deadline.passed:
             raise WaitTimeoutError(
                 f"task {task_id} is still {status.name.lower()}", task_id=task_id
             )
-        if not driver.CAPABILITIES.push:
-            waited = deadline.clock.monotonic() - begun
-            pause = next_interval(waited, driver.CAPABILITIES.min_poll_seconds)
+        now = deadline.clock.monotonic()
+        if not hold or now - looked < hold * _HELD_FRACTION:  # or it does not hold after all
+            shortest = driver.CAPABILITIES.min_poll_seconds
+            if expected is None:
+                pause = next_interval(now - begun, shortest)
+            else:
+                pause = next_interval(now - expected.begun, shortest, expected.shortest)
             deadline.clock.sleep(deadline.shorten(pause))
 
 
@@ -128,8 +154,8 @@ def stop_and_clean_up(driver: Driver, task_id: TaskId, deadline: Deadline) -> No
         deadline.clock.sleep(deadline.shorten(pause))
 
 
-def _look(driver: Driver, task_id: TaskId, deadline: Deadline, *, responsive: bool) -> TaskStatus:
+def _hold(driver: Driver, deadline: Deadline, *, responsive: bool) -> float:
+    """How long the driver is to hold the next request, in seconds; 0 when it cannot."""
     if not driver.CAPABILITIES.push:
-        return driver.task_status(task_id)
-    hold = _HOLD_FOR_PROGRESS_SECONDS if responsive else _LONGEST_HOLD_SECONDS
-    return driver.task_wait(task_id, deadline.shorten(hold))
+        return 0.0
+    return deadline.shorten(_HOLD_FOR_PROGRESS_SECONDS if responsive else _LONGEST_HOLD_SECONDS)

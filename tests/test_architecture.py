@@ -20,6 +20,7 @@ SDKS = {
     "cudaq": {"cudaq", "qiskit", "numpy"},
     "pulser": {"pulser", "numpy"},
     "codecs": {"qiskit", "pulser", "numpy"},
+    "testing": {"pytest", "hypothesis", "qiskit", "pulser"},
     "transport": {"requests", "pycurl"},
 }
 STANDARD = set(sys.stdlib_module_names) | {"attrs", "qrmi"}
@@ -79,6 +80,21 @@ def test_codecs_and_testing_see_no_adapter(part: str) -> None:
         modules = set(imports(path))
         assert {m.split(".")[0] for m in modules} <= STANDARD | SDKS.get(part, set()), path
         assert not {m.split(".")[1] for m in modules if m.startswith("qrmi.")} & ADAPTERS, path
+
+
+def test_the_kit_alone_needs_a_test_framework() -> None:
+    """Test frameworks are imported by the contract alone; what starts it does so when it runs."""
+    kit = ROOT / "qrmi" / "testing"
+    for path in sorted(kit.rglob("*.py")):
+        frameworks = {m.split(".")[0] for m in imports(path)} & {"pytest", "hypothesis"}
+        is_kit = path.parent.name == "rules" or path.stem in ("contract", "live", "runner")
+        assert is_kit or not frameworks, path
+    code = (
+        "import sys, qrmi.testing.runner, qrmi.testing.programs, qrmi.cli.app; print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert not {"pytest", "hypothesis", "qiskit", "pulser", "requests"} & set(loaded)
 
 
 def test_providers_see_core_and_codecs_but_not_each_other_or_adapters() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qrmi import payloads
+from qrmi import payload_files, payloads
 from qrmi.errors import InvalidInputError
 from qrmi.payloads import AnalogJob, Payload
 
@@ -49,7 +49,7 @@ any_payload = st.one_of(
 @given(any_payload)
 def test_json_round_trip(payload: Payload) -> None:
     """from_json(to_json(p)) == p for every format."""
-    assert payloads.from_json(payloads.to_json(payload)) == payload
+    assert payload_files.from_json(payload_files.to_json(payload)) == payload
 
 
 @given(any_payload, any_payload)
@@ -62,7 +62,7 @@ def test_digest_tells_payloads_apart(one: Payload, other: Payload) -> None:
 def test_junk_is_refused_by_our_error(text: str) -> None:
     """No other exception than InvalidInputError leaves the reader."""
     with pytest.raises(InvalidInputError):
-        payloads.from_json(text)
+        payload_files.from_json(text)
 
 
 _keys = st.sampled_from(
@@ -76,7 +76,7 @@ _junk = st.none() | st.booleans() | st.integers() | _text | st.lists(st.integers
 def test_wrong_values_under_right_keys_are_refused_or_read(data: dict[str, object]) -> None:
     """Known keys with junk values give a payload or InvalidInputError, nothing else."""
     try:
-        payload = payloads.from_json(json.dumps(data))
+        payload = payload_files.from_json(json.dumps(data))
     except InvalidInputError:
         return
     assert isinstance(payload, Payload)
@@ -114,7 +114,7 @@ def test_zero_shots_are_refused_when_the_payload_is_made(runs: int) -> None:
         lambda: Payload.PasqalCloud({"sequence": "PROGRAM"}, 1),
         lambda: Payload.AliceBobFelis(["PROGRAM"], "{}"),
         lambda: Payload.IQMServer("{}", "PROGRAM"),
-        lambda: payloads.from_json('{"human_qir": ["PROGRAM"], "input_params": {}}'),
+        lambda: payload_files.from_json('{"human_qir": ["PROGRAM"], "input_params": {}}'),
     ],
 )
 def test_wrong_types_are_our_error_and_do_not_show_the_program(make: Callable[[], object]) -> None:
@@ -141,7 +141,7 @@ def test_numpy_variables_are_plain_ones(scalars, rows):
     assert as_numpy == plain
     batches = [Payload.PulserBatch(sequence="{}", jobs=[job]) for job in (as_numpy, plain)]
     assert payloads.digest(batches[0]) == payloads.digest(batches[1])
-    assert payloads.from_json(payloads.to_json(batches[0])) == batches[1]
+    assert payload_files.from_json(payload_files.to_json(batches[0])) == batches[1]
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int8, np.int64, np.uint64, np.bool_])

@@ -41,6 +41,23 @@ def test_fallback_keys_and_lower_case_keys() -> None:
     assert loaded.url == "old"
 
 
+def test_what_cannot_be_read_is_named_as_it_was_given() -> None:
+    """The older variable where that is set; a value that is no text is said to be none."""
+
+    @attrs.frozen(kw_only=True)
+    class Limits(Settings):
+        most: int = setting("QRMI_X_MOST", convert=int, fallback=("QRMI_JOB_MOST",))
+
+    environ = {"r_QRMI_JOB_MOST": "many" * 1000}
+    with pytest.raises(ConfigError, match=r"parse r_QRMI_JOB_MOST value") as caught:
+        Limits.load(EnvironmentSource(prefix="r", environ=environ))
+    assert len(caught.value.message) < 400
+    with pytest.raises(ConfigError, match="parse QRMI_JOB_MOST value"):
+        Limits.load(MappingSource({"qrmi_job_most": "many"}))
+    with pytest.raises(ConfigError, match="QRMI_X_MOST must be a text, not int"):
+        Limits.load(MappingSource({"QRMI_X_MOST": 5}))  # type: ignore[dict-item]
+
+
 def test_missing_settings_name_what_to_set() -> None:
     """The environment names the variable, a mapping names the key."""
     with pytest.raises(EnvVarNotSetError, match=r"^r_QRMI_X_URL environment variable is not set"):
@@ -70,7 +87,9 @@ def _even(text: str) -> int:
     return value
 
 
-@pytest.mark.parametrize(("text", "wanted"), [("x", "expected int"), ("3", "an even number")])
+@pytest.mark.parametrize(
+    ("text", "wanted"), [("x", "expected a whole number"), ("3", "an even number")]
+)
 def test_what_is_expected_is_said_in_words(text: str, wanted: str) -> None:
     """A converter's own words, else the type that it makes; never the converter's name."""
 
