@@ -1,0 +1,1 @@
+"""IBM's resources: Quantum System (on premises) and Quantum Compute Service."""

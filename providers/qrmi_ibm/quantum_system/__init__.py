@@ -1,0 +1,1 @@
+"""IBM Quantum System: resource type ``ibm-quantum-system``."""
