@@ -1,0 +1,1 @@
+"""Pasqal's devices: behind its cloud (``pasqal-cloud``) and on site behind Warden."""

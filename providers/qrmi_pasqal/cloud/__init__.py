@@ -1,0 +1,1 @@
+"""The resource type ``pasqal-cloud``: Pasqal's devices and emulators behind its cloud."""

@@ -1,0 +1,1 @@
+"""An on-premises QPU of Pasqal's behind the Warden middleware: resource type ``pasqal-local``."""
