@@ -20,14 +20,13 @@ from qrmi.errors import (
     TaskFailedError,
     TaskNotReadyError,
 )
+from qrmi.payload_files import from_json, to_json
 from qrmi.payloads import (
     AnalogJob,
     PasqalCloud,
     Payload,
     PulserBatch,
     QiskitPrimitive,
-    from_json,
-    to_json,
 )
 from qrmi.tasks import (
     BatchJob,
@@ -78,6 +77,7 @@ class LocalDriver(Driver):
         stop_running=True,
         queue_position=True,
         idempotency_key=True,
+        repeatable_start=True,
         batches=True,
         push=True,
     )

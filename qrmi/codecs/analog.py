@@ -25,6 +25,7 @@ from qrmi.codecs.analog_results import (
     encode_result,
 )
 from qrmi.codecs.analog_text import guarded, import_pulser, json_object
+from qrmi.codecs.interface import ANALOG
 from qrmi.errors import InvalidInputError, UnsupportedPayloadError
 from qrmi.payloads import AnalogJob, PasqalCloud, PulserBatch
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pulser.devices import Device
 
 __all__ = [
+    "KIND",
     "decode_batch",
     "decode_counter",
     "decode_result",
@@ -46,6 +48,8 @@ __all__ = [
     "program_kind",
     "read_devices",
 ]
+
+KIND = ANALOG
 
 _log = logging.getLogger(__name__)
 

@@ -1,44 +1,90 @@
-"""Circuits as text: tagged QPY or OpenQASM 3, and back.
-
-Encoding a circuit that has not changed since it was encoded last costs a comparison instead of a
-serialisation, which is most of the work in a variational loop.
-"""
+"""Circuits as text: tagged QPY or OpenQASM 3, and back."""
 
 from __future__ import annotations
 
-import json
+import itertools
 import re
-import threading
-from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import attrs
-from qiskit import QuantumCircuit, qasm3
-from qiskit.circuit import Barrier, Delay, Measure, Reset
+from qiskit import ClassicalRegister, QuantumCircuit, qasm3
+from qiskit.circuit import Clbit, Parameter
 
 from qrmi.codecs import tagged
+from qrmi.codecs.circuit_cache import CircuitCache
 from qrmi.errors import InvalidInputError, MissingExtraError, QrmiError
 
-__all__ = ["CircuitForm", "decode", "encode", "parameter_names"]
+__all__ = [
+    "ALL_BITS",
+    "CircuitForm",
+    "decode",
+    "encode",
+    "parameter_names",
+    "renamed_registers",
+    "shares_bits",
+]
+
+ALL_BITS = "all_bits"
+"""The one register of a circuit in OpenQASM 3 whose own registers share bits."""
 
 CircuitForm = Literal["qpy", "qasm3"]
 """How a circuit is written."""
 
-_CACHE_SIZE = 8
-_PLAIN = (Barrier, Delay, Measure, Reset)
 _INPUT = re.compile(r"^\s*input\s+\w+\s*(?:\[\s*\d+\s*\])?\s*(\w+)\s*;", re.MULTILINE)
+_BITS = re.compile(r"^bit\[\d+\] (\w+);", re.MULTILINE)
+_UNDISPUTED = re.compile(r"[a-z]\w*", re.ASCII)  # names that all readers leave as they are
+
+
+_texts = CircuitCache()
 
 
 def encode(circuit: QuantumCircuit, *, form: CircuitForm, qpy_version: int) -> Any:
     """Write a circuit as it stands in a pub: tagged QPY, or OpenQASM 3 text.
+
+    A circuit that has not changed since it was written last is not written again. In OpenQASM 3,
+    the ``input`` declarations are in the order of ``circuit.parameters`` and also in that of
+    their names: where Qiskit's order is another one (the elements of a long vector), or a name
+    is also a register's, the inputs are called ``parameter_0``, ``parameter_1`` and so on.
+    Classical registers that share bits, which OpenQASM 3 does not have, become one, `ALL_BITS`.
+    Others keep their names where these are a lower-case letter followed by letters, digits and
+    underscores of ASCII; readers change other names, so such registers are called ``register_0``
+    and so on (`renamed_registers`).
 
     Raises:
         InvalidInputError: the form cannot hold this circuit.
     """
     if form not in ("qpy", "qasm3"):
         raise InvalidInputError(f"circuits are written as qpy or qasm3, not {form!r}")
-    text = _CACHE.text(circuit, form, qpy_version)
-    return text if form == "qasm3" else {"__type__": "QuantumCircuit", "__value__": text}
+    if form == "qasm3":
+        return _texts.get(circuit, form, lambda: _to_qasm3(circuit))
+    text = _texts.get(
+        circuit, qpy_version, lambda: tagged.encode_circuit(circuit, qpy_version=qpy_version)
+    )
+    return {"__type__": "QuantumCircuit", "__value__": text}
+
+
+def renamed_registers(circuit: QuantumCircuit, text: str) -> dict[str, str]:
+    """Classical registers that OpenQASM 3 cannot call as the circuit does.
+
+    Args:
+        circuit: the circuit.
+        text: what `encode` made of it.
+
+    Returns:
+        Their names in the text, and so in the result, to the circuit's own; none where they
+        share bits, or cannot be told apart.
+    """
+    names = _BITS.findall(text)
+    if len(names) != len(circuit.cregs) or shares_bits(circuit):
+        return {}
+    pairs = zip(names, circuit.cregs, strict=True)
+    return {name: register.name for name, register in pairs if name != register.name}
+
+
+def shares_bits(circuit: QuantumCircuit) -> bool:
+    """Whether a classical bit is in more than one register."""
+    held = [bit for register in circuit.cregs for bit in register]
+    return len(set(held)) < len(held)
 
 
 def decode(value: Any) -> QuantumCircuit:
@@ -70,6 +116,46 @@ def parameter_names(value: Any, circuit: QuantumCircuit) -> list[str]:
 
 
 def _to_qasm3(circuit: QuantumCircuit) -> str:
+    if shares_bits(circuit):
+        circuit = _with_registers(circuit, {ALL_BITS: circuit.clbits})
+    elif not all(_UNDISPUTED.fullmatch(register.name) for register in circuit.cregs):
+        circuit = _with_registers(circuit, _undisputed(circuit))
+    text = _dumped(circuit)
+    names = _INPUT.findall(text)
+    if not names or (names == sorted(names) and not renamed_registers(circuit, text)):
+        return text
+    width = len(str(len(names) - 1))
+    renamed = {
+        parameter: Parameter(f"parameter_{number:0{width}}")
+        for number, parameter in enumerate(circuit.parameters)
+    }
+    return _dumped(circuit.assign_parameters(renamed))
+
+
+def _undisputed(circuit: QuantumCircuit) -> dict[str, list[Clbit]]:
+    """The circuit's classical registers, under other names where readers would change them."""
+    taken = {register.name for register in (*circuit.cregs, *circuit.qregs)}
+    unused = (name for n in itertools.count() if (name := f"register_{n}") not in taken)
+    return {
+        register.name if _UNDISPUTED.fullmatch(register.name) else next(unused): list(register)
+        for register in circuit.cregs
+    }
+
+
+def _with_registers(
+    circuit: QuantumCircuit, registers: Mapping[str, Sequence[Clbit]]
+) -> QuantumCircuit:
+    """The same circuit, on the same bits, with these classical registers instead of its own."""
+    made = QuantumCircuit(circuit.qubits, *circuit.qregs, name=circuit.name)
+    made.add_bits(circuit.clbits)
+    for name, bits in registers.items():
+        made.add_register(ClassicalRegister(bits=bits, name=name))
+    made = made.compose(circuit, made.qubits, made.clbits)
+    made._layout = circuit.layout  # qubits stay the device's own: $0, $1
+    return made
+
+
+def _dumped(circuit: QuantumCircuit) -> str:
     try:
         # The options are those of the upstream library (PROTOCOLS section 12.1).
         text: str = qasm3.dumps(
@@ -97,85 +183,3 @@ def _from_qasm3(text: str) -> QuantumCircuit:
         raise
     except Exception as error:
         raise InvalidInputError(f"OpenQASM 3 cannot be read: {error}") from error
-
-
-@attrs.frozen
-class _Entry:
-    fingerprint: tuple[Any, ...]
-    text: str
-
-
-class _Cache:
-    """The texts of the circuits encoded last; threads may share it."""
-
-    def __init__(self) -> None:
-        self._entries: OrderedDict[tuple[int, str, int], _Entry] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def text(self, circuit: QuantumCircuit, form: str, qpy_version: int) -> str:
-        fingerprint = _fingerprint(circuit)
-        key = (id(circuit), form, qpy_version)
-        with self._lock:
-            entry = self._entries.get(key)
-        if entry and fingerprint is not None and entry.fingerprint == fingerprint:
-            return entry.text
-        if form == "qasm3":
-            text = _to_qasm3(circuit)
-        else:
-            text = tagged.encode_circuit(circuit, qpy_version=qpy_version)
-        if fingerprint is not None:
-            with self._lock:
-                self._entries[key] = _Entry(fingerprint, text)
-                self._entries.move_to_end(key)
-                while len(self._entries) > _CACHE_SIZE:
-                    self._entries.popitem(last=False)
-        return text
-
-
-_CACHE = _Cache()
-
-
-def _fingerprint(circuit: QuantumCircuit) -> tuple[Any, ...] | None:
-    """All that the text of a circuit depends on, or ``None`` when that cannot be told cheaply.
-
-    Two circuits with equal fingerprints have the same text, whatever object they are: an
-    identity that Python used again can do no harm. Operations that are Python objects and could
-    be changed in place (control flow, unitaries, custom gates) have no fingerprint.
-    """
-    if circuit.num_vars or circuit.num_stretches:
-        return None
-    instructions: list[Any] = []
-    for item in circuit.data:
-        unit = None
-        if not item.is_standard_gate():
-            operation = item.operation
-            if not isinstance(operation, _PLAIN):
-                return None
-            unit = getattr(operation, "unit", None)
-        instructions.append((item.name, *item.params, item.label, unit, item.qubits, item.clbits))
-    metadata = json.dumps(circuit.metadata, default=repr) if circuit.metadata else None
-    # The layout is compared by identity: Qiskit replaces it and never edits it.
-    return (
-        type(circuit),
-        circuit.name,
-        circuit.global_phase,
-        metadata,
-        _Same(circuit.layout),
-        circuit.qregs,
-        circuit.cregs,
-        circuit.qubits,
-        circuit.clbits,
-        instructions,
-    )
-
-
-class _Same:
-    """Equal to another only if both hold the same object."""
-
-    def __init__(self, value: object) -> None:
-        self._value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self._value is other._value
-
-    __hash__ = None  # type: ignore[assignment]

@@ -1,324 +1,211 @@
-"""Gate programs and the ``qiskit-primitive`` payload; results and their JSON text.
+"""The codec of ``qiskit-primitive``: gate programs as the IBM services and ``local`` take them.
 
-The payload's input is the parameter object of IBM's ``sampler`` and ``estimator`` programs, schema
-version 2::
+A resource's `Capabilities.dialect` says how circuits are written:
 
-    {"pubs": [...], "options": {...}, "version": 2, "support_qiskit": true}
-
-A sampler pub is ``[circuit, parameters, shots]``, an estimator pub
-``[circuit, observables, parameters, precision]``. Parameters are one array whose last axis runs
-over ``circuit.parameters``. An observable is an object of Pauli strings (also with the projectors
-``0 1 + - r l``) and coefficients, leftmost character for the last qubit; an array of observables
-is a nested list of them.
+======================= ============================================================
+``""``                  QPY, and observables of any shape: ``local``
+``"qpy"``               QPY, as IBM's compute service takes it
+``"qpy13"`` ... ``17``  the same with another version of QPY than the default one
+``"qasm3"``             OpenQASM 3 text, as IBM's quantum system takes it
+======================= ============================================================
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
-import numpy as np
-from qiskit import QuantumCircuit
-from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
-from qiskit.primitives.containers.bindings_array import BindingsArray
+from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
-from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
-from qrmi.codecs import bits, circuits, tagged
+from qrmi.codecs import binding, bits, circuits, notes, primitive, primitive_results
 from qrmi.codecs.circuits import CircuitForm
-from qrmi.errors import InvalidInputError, Owner, QrmiError, UnsupportedPayloadError
-from qrmi.payloads import QiskitPrimitive
+from qrmi.codecs.interface import GATE, Device, Encoded, Limits
+from qrmi.codecs.primitive import FORMAT, decode_program, decode_pubs
+from qrmi.codecs.primitive_results import encode_result
+from qrmi.codecs.tagged import QPY_DEFAULT, QPY_VERSIONS
+from qrmi.codecs.target import configuration_in, read_target
+from qrmi.errors import InvalidInputError, Owner, UnexpectedAnswerError
 
 __all__ = [
     "FORMAT",
-    "Program",
+    "KIND",
     "decode_program",
     "decode_pubs",
     "decode_result",
     "encode_estimator",
     "encode_result",
     "encode_sampler",
+    "read_limits",
+    "read_target",
 ]
 
-FORMAT = QiskitPrimitive.FORMAT
-
-_VERSION = 2
-_NOT_FINITE = "the values of parameters must be finite numbers"
+KIND = GATE
 
 
 @attrs.frozen(kw_only=True)
-class Program:
-    """A decoded payload.
+class _Dialect:
+    """How programs are written for a service.
 
     Attributes:
-        kind: ``sampler`` or ``estimator``.
-        pubs: what to run; a sampler's pubs all have their shots.
-        options: the service's options, as they were sent.
+        form: of circuits.
+        qpy_version: of QPY, where it is used.
+        flat: observables have at most one axis.
     """
 
-    kind: str
-    pubs: list[SamplerPub] | list[EstimatorPub]
-    options: Mapping[str, Any]
+    form: CircuitForm = "qpy"
+    qpy_version: int = QPY_DEFAULT
+    flat: bool = True
+
+
+_DIALECTS = {
+    "": _Dialect(flat=False),
+    "qpy": _Dialect(),
+    **{f"qpy{version}": _Dialect(qpy_version=version) for version in QPY_VERSIONS},
+    "qasm3": _Dialect(form="qasm3"),
+}
+
+
+def read_limits(text: str) -> Limits:
+    """What the device takes at most, by its configuration.
+
+    Raises:
+        UnexpectedAnswerError: the configuration is malformed.
+    """
+    configuration = configuration_in(text)
+    return Limits(
+        max_shots=_limit(configuration, "max_shots"),
+        max_circuits=_limit(configuration, "max_experiments"),
+        simulator=bool(configuration.get("simulator", False)),
+    )
 
 
 def encode_sampler(
-    pubs: Iterable[SamplerPub],
-    *,
-    options: Mapping[str, Any] | None = None,
-    circuits: CircuitForm = "qpy",
-    qpy_version: int = tagged.QPY_DEFAULT,
-) -> QiskitPrimitive:
-    """Write sampler pubs as a payload.
+    pubs: Sequence[SamplerPub], *, device: Device, options: Mapping[str, Any]
+) -> Encoded:
+    """Write sampler pubs as one payload.
 
     Args:
         pubs: the pubs, each with its shots.
-        options: the service's options, sent as they are.
-        circuits: how circuits are written.
-        qpy_version: the version of QPY, where it is used.
+        device: what they are for; its dialect says how circuits are written.
+        options: the ``options`` of the payload, verbatim.
 
     Raises:
         InvalidInputError: a pub has no shots, values that are not finite, or a circuit or an
             option that cannot be written.
     """
-    return _payload("sampler", [_sampler_pub(pub, circuits, qpy_version) for pub in pubs], options)
+    dialect = _dialect(device)
+    written = [primitive.sampler_pub(pub, dialect.form, dialect.qpy_version) for pub in pubs]
+    payload = primitive.payload("sampler", written, options)
+    return Encoded(payloads=(payload,), notes=_notes(dialect, pubs, written))
 
 
 def encode_estimator(
-    pubs: Iterable[EstimatorPub],
-    *,
-    options: Mapping[str, Any] | None = None,
-    circuits: CircuitForm = "qpy",
-    qpy_version: int = tagged.QPY_DEFAULT,
-    flatten: bool = False,
-) -> QiskitPrimitive:
-    """Write estimator pubs as a payload.
+    pubs: Sequence[EstimatorPub], *, device: Device, options: Mapping[str, Any]
+) -> Encoded:
+    """Write estimator pubs as one payload; as `encode_sampler`.
 
-    Args:
-        pubs: the pubs; a precision of ``None`` leaves it to the service.
-        options: the service's options, sent as they are.
-        circuits: how circuits are written.
-        qpy_version: the version of QPY, where it is used.
-        flatten: for services whose observables have at most one axis (IBM's). A pub whose
-            observables have more is sent with observables and parameters broadcast against each
-            other and flattened, so its values come back flat: reshape them to ``pub.shape``.
+    For the IBM services, whose observables have at most one axis, observables with more are
+    sent flattened, and the values get their shape again.
 
     Raises:
         InvalidInputError: values, coefficients or a precision that are not finite, or a circuit or
             an option that cannot be written.
     """
-    return _payload(
-        "estimator",
-        [_estimator_pub(pub, circuits, qpy_version, flatten) for pub in pubs],
-        options,
-    )
-
-
-def decode_pubs(payload: QiskitPrimitive) -> list[SamplerPub] | list[EstimatorPub]:
-    """The pubs of a payload, validated; see `decode_program`."""
-    return decode_program(payload).pubs
-
-
-def decode_program(
-    payload: QiskitPrimitive,
-    *,
-    read_circuit: Callable[[Any], QuantumCircuit] = circuits.decode,
-) -> Program:
-    """Read a payload.
-
-    Args:
-        payload: circuits may be tagged QPY or OpenQASM 3; parameters a tagged array, nested
-            lists, or null. Shots (or precision) that a pub lacks are taken from the top level.
-        read_circuit: reads one circuit; for callers that keep circuits they have seen.
-
-    Raises:
-        UnsupportedPayloadError: neither a sampler nor an estimator.
-        InvalidInputError: anything else that is wrong: not this schema, no or zero shots, values
-            that do not match the circuit's parameters, malformed circuits or observables.
-    """
-    read = {"sampler": _read_sampler_pub, "estimator": _read_estimator_pub}.get(payload.program_id)
-    if read is None:
-        raise UnsupportedPayloadError(
-            f"program {payload.program_id!r} is neither 'sampler' nor 'estimator'"
-        )
-    body = _body(payload)
-    pubs = []
-    for index, pub in enumerate(body["pubs"]):
-        try:
-            pubs.append(read(pub, body, read_circuit))
-        except QrmiError as error:
-            raise type(error)(f"pub {index}: {error.message}", hint=error.hint) from error
-        except Exception as error:
-            raise InvalidInputError(f"pub {index}: {error}") from error
-    return Program(kind=payload.program_id, pubs=pubs, options=body.get("options") or {})
-
-
-def encode_result(result: PrimitiveResult, *, compression: int = 1) -> str:
-    """Write a result as the IBM services do; the default compression is quick.
-
-    Raises:
-        InvalidInputError: the metadata cannot be written as JSON.
-    """
-    return json.dumps(tagged.to_tagged(result, compression=compression))
-
-
-def decode_result(text: str) -> PrimitiveResult:
-    """Read a result: the tagged form, or the plain schema with hexadecimal samples.
-
-    Raises:
-        InvalidInputError: it is neither.
-    """
-    try:
-        result = tagged.loads(text)
-        if isinstance(result, dict) and isinstance(result.get("results"), list):
-            result = _plain_result(result)
-    except InvalidInputError as error:
-        raise InvalidInputError(f"malformed result: {error.message}", owner=Owner.VENDOR) from error
-    except Exception as error:
-        raise InvalidInputError(f"malformed result: {error}", owner=Owner.VENDOR) from error
-    if not isinstance(result, PrimitiveResult):
-        raise InvalidInputError("not the result of a primitive", owner=Owner.VENDOR)
-    return result
-
-
-def _payload(program: str, pubs: list[Any], options: Mapping[str, Any] | None) -> QiskitPrimitive:
-    body = {
-        "pubs": pubs,
-        "options": dict(options or {}),
-        "version": _VERSION,
-        "support_qiskit": True,
+    dialect = _dialect(device)
+    written = [
+        primitive.estimator_pub(pub, dialect.form, dialect.qpy_version, dialect.flat)
+        for pub in pubs
+    ]
+    payload = primitive.payload("estimator", written, options)
+    flattened = {
+        str(number): list(pub.shape)
+        for number, pub in enumerate(pubs)
+        if dialect.flat and pub.observables.ndim > 1
     }
-    try:
-        return QiskitPrimitive(json.dumps(body, default=tagged.to_tagged, allow_nan=False), program)
-    except (TypeError, ValueError) as error:
+    return Encoded(payloads=(payload,), notes=_notes(dialect, pubs, written, flattened))
+
+
+def decode_result(texts: Sequence[str], kept: Mapping[str, Any]) -> PrimitiveResult:
+    """Read the result of a program: in the tagged form, or the plain one with hexadecimal samples.
+
+    Raises:
+        UnexpectedAnswerError: it is neither, or the notes are damaged.
+    """
+    if len(texts) != 1:
+        raise UnexpectedAnswerError(f"{len(texts)} results for a program of one task")
+    result = primitive_results.decode_result(texts[0])
+    if not kept:
+        return result
+    told = notes.unpack(kept)
+    pubs = [
+        _restored(pub, {name: held.get(str(number)) for name, held in told.items()})
+        for number, pub in enumerate(result)
+    ]
+    return PrimitiveResult(pubs, metadata=result.metadata)
+
+
+def _dialect(device: Device) -> _Dialect:
+    name = device.resource.capabilities.dialect
+    if name not in _DIALECTS:
         raise InvalidInputError(
-            f"the program cannot be written as JSON: {error}",
-            hint="coefficients, precision and options are finite numbers and plain values",
-        ) from error
-
-
-def _parameters(pub: SamplerPub | EstimatorPub) -> np.ndarray[Any, np.dtype[Any]]:
-    values: np.ndarray[Any, np.dtype[Any]] = pub.parameter_values.as_array(pub.circuit.parameters)
-    if not np.isfinite(values).all():
-        raise InvalidInputError(_NOT_FINITE)
-    return values
-
-
-def _sampler_pub(pub: SamplerPub, form: CircuitForm, qpy_version: int) -> list[Any]:
-    if pub.shots is None:
-        raise InvalidInputError("a sampler pub needs its number of shots")
-    circuit = circuits.encode(pub.circuit, form=form, qpy_version=qpy_version)
-    return [circuit, tagged.to_tagged(_parameters(pub)), int(pub.shots)]
-
-
-def _estimator_pub(
-    pub: EstimatorPub, form: CircuitForm, qpy_version: int, flatten: bool
-) -> list[Any]:
-    circuit = circuits.encode(pub.circuit, form=form, qpy_version=qpy_version)
-    observables, values = pub.observables, _parameters(pub)
-    if flatten and observables.ndim > 1:
-        array = np.broadcast_to(observables.sparse_observables_array(), pub.shape)
-        observables = ObservablesArray(array.ravel(), validate=False)
-        values = np.broadcast_to(values, (*pub.shape, values.shape[-1]))
-        values = values.reshape(-1, values.shape[-1])
-    precision = None if pub.precision is None else float(pub.precision)
-    return [circuit, observables.tolist(), tagged.to_tagged(values), precision]
-
-
-def _body(payload: QiskitPrimitive) -> dict[str, Any]:
-    try:
-        body = json.loads(payload.input)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError(f"the input is not JSON: {error}") from error
-    if not isinstance(body, dict) or not isinstance(body.get("pubs"), list):
-        raise InvalidInputError("the input is an object with a list of pubs")
-    if body.get("version", _VERSION) != _VERSION:
-        raise InvalidInputError(f"schema version {body['version']!r} is not {_VERSION}")
-    if not isinstance(body.get("options") or {}, dict):
-        raise InvalidInputError("options are an object")
-    return body
-
-
-def _fields(pub: Any, names: tuple[str, ...], required: int) -> list[Any]:
-    """The members of a pub, missing ones as ``None``; a bare circuit is a pub of one."""
-    if isinstance(pub, str | dict):
-        pub = [pub]
-    if not isinstance(pub, list) or not required <= len(pub) <= len(names):
-        raise InvalidInputError(f"a pub is a list of {', '.join(names)}")
-    return pub + [None] * (len(names) - len(pub))
-
-
-def _read_sampler_pub(
-    pub: Any, body: dict[str, Any], read_circuit: Callable[[Any], QuantumCircuit]
-) -> SamplerPub:
-    source, values, shots = _fields(pub, ("circuit", "parameters", "shots"), 1)
-    circuit = read_circuit(source)
-    if shots is None:
-        shots = body.get("shots", (body.get("options") or {}).get("default_shots"))
-    if shots is None:
-        raise InvalidInputError("no number of shots")
-    return SamplerPub(circuit, _bindings(source, circuit, values), shots)
-
-
-def _read_estimator_pub(
-    pub: Any, body: dict[str, Any], read_circuit: Callable[[Any], QuantumCircuit]
-) -> EstimatorPub:
-    names = ("circuit", "observables", "parameters", "precision")
-    source, observables, values, precision = _fields(pub, names, 2)
-    circuit = read_circuit(source)
-    if precision is None:
-        precision = body.get("precision", (body.get("options") or {}).get("default_precision"))
-    array = _observables(json.dumps(observables))
-    if array.size and array.num_qubits != circuit.num_qubits:
-        raise InvalidInputError(
-            f"the observables act on {array.num_qubits} qubits, "
-            f"the circuit has {circuit.num_qubits}"
+            f"{device.resource.resource_id()} wants circuits in the unknown dialect {name!r}",
+            owner=Owner.SITE,
+            hint=f"a driver declares one of: {', '.join(repr(known) for known in _DIALECTS)}",
         )
-    return EstimatorPub(circuit, array, _bindings(source, circuit, values), precision)
+    return _DIALECTS[name]
 
 
-@lru_cache(maxsize=16)
-def _observables(text: str) -> ObservablesArray:
-    """Observables from their JSON; a loop sends the same ones with each step."""
-    return ObservablesArray(json.loads(text))
+def _limit(configuration: Mapping[str, Any], name: str) -> int | None:
+    limit = configuration.get(name)
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise UnexpectedAnswerError(f"malformed configuration: {name} is {json.dumps(limit)[:40]}")
+    return limit or None
 
 
-def _bindings(source: Any, circuit: QuantumCircuit, values: Any) -> BindingsArray:
-    """The values of a circuit's parameters, from any of the forms that the payload may have."""
-    names = circuits.parameter_names(source, circuit)
-    array = np.zeros(0) if values is None else np.asarray(tagged.from_tagged(values), dtype=float)
-    if not np.isfinite(array).all():
-        raise InvalidInputError(_NOT_FINITE)
-    if array.ndim == 0 or (len(names) == 1 and array.shape[-1] != 1):
-        array = array[..., np.newaxis]
-    if array.shape[-1] != len(names):
-        raise InvalidInputError(
-            f"{array.shape[-1]} values for the {len(names)} parameters of the circuit"
-        )
-    if isinstance(source, str):  # OpenQASM 3, which may declare what it never uses
-        used = {parameter.name for parameter in circuit.parameters}
-        columns = [index for index, name in enumerate(names) if name in used]
-        names, array = [names[index] for index in columns], array[..., columns]
-    data = {tuple(names): array} if names else None
-    return BindingsArray(data, shape=array.shape[:-1])
+def _notes(
+    dialect: _Dialect,
+    pubs: Iterable[SamplerPub | EstimatorPub],
+    written: Iterable[Sequence[Any]],
+    shapes: Mapping[str, list[int]] | None = None,
+) -> dict[str, Any]:
+    """What results do not tell, by the number of the pub.
+
+    Shapes that were flattened; registers that OpenQASM 3 calls otherwise; registers that shared
+    bits, and where these are among all bits.
+    """
+    renamed: dict[str, dict[str, str]] = {}
+    shared: dict[str, binding.Registers] = {}
+    if dialect.form == "qasm3":
+        for number, (pub, (text, *_)) in enumerate(zip(pubs, written, strict=True)):
+            if circuits.shares_bits(pub.circuit):
+                shared[str(number)] = binding.registers(pub.circuit)
+            elif changed := circuits.renamed_registers(pub.circuit, text):
+                renamed[str(number)] = changed
+    told = {"shape": shapes, "renamed": renamed, "shared": shared}
+    told = {name: value for name, value in told.items() if value}
+    return notes.pack(told) if told else {}
 
 
-def _plain_result(result: dict[str, Any]) -> PrimitiveResult:
-    """``{"results": [{"data": ..., "metadata": ...}], "metadata": ...}``."""
-    pubs = [_plain_pub(pub["data"], pub.get("metadata")) for pub in result["results"]]
-    return PrimitiveResult(pubs, result.get("metadata"))
+def _restored(pub: PubResult, told: Mapping[str, Any]) -> PubResult:
+    """A pub's result with the registers and the shape that it was asked for with."""
+    values: dict[str, Any] = dict(pub.data.items())
+    if told.get("shared"):
+        values = _carved(values.get(circuits.ALL_BITS), told["shared"])
+    names: Mapping[str, str] = told.get("renamed") or {}
+    shape = pub.data.shape if told.get("shape") is None else tuple(told["shape"])
+    if shape != pub.data.shape:
+        values = {name: value.reshape(shape) for name, value in values.items()}
+    data = DataBin(**{names.get(name, name): value for name, value in values.items()}, shape=shape)
+    return type(pub)(data, metadata=pub.metadata)
 
 
-def _plain_pub(data: dict[str, Any], metadata: dict[str, Any] | None) -> PubResult:
-    """Registers of hexadecimal samples, or arrays of expectation values."""
-    if "evs" in data:
-        values = {name: np.asarray(value, dtype=float) for name, value in data.items()}
-        return PubResult(DataBin(**values, shape=values["evs"].shape), metadata)
-    registers = {
-        name: BitArray(bits.pack_hex(field["samples"], field["num_bits"]), field["num_bits"])
-        for name, field in data.items()
-    }
-    return SamplerPubResult(DataBin(**registers, shape=()), metadata)
+def _carved(array: object, registers: Sequence[Sequence[Any]]) -> dict[str, BitArray]:
+    if not isinstance(array, BitArray):
+        raise UnexpectedAnswerError("malformed result: it does not have all bits of the circuit")
+    return {name: BitArray(bits.take(array.array, held), size) for name, size, held in registers}

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from qiskit.circuit import ControlFlowOp, Gate, Instruction, Parameter
@@ -26,9 +26,9 @@ from qiskit.transpiler import InstructionProperties, QubitProperties, Target
 
 from qrmi.codecs.target_form import NON_UNITARY, RZZ_BOUNDS, TIMING, UNITS
 from qrmi.codecs.target_writer import write_target
-from qrmi.errors import InvalidInputError, Owner, QrmiError, UnsupportedPayloadError
+from qrmi.errors import QrmiError, UnexpectedAnswerError, UnsupportedPayloadError
 
-__all__ = ["from_configuration", "read_target", "write_target"]
+__all__ = ["configuration_in", "from_configuration", "read_target", "without_gates", "write_target"]
 
 _log = logging.getLogger(__name__)
 
@@ -45,12 +45,9 @@ def read_target(value: str) -> Target:
 
     Raises:
         UnsupportedPayloadError: it describes no gate device; the message says what it offers.
-        InvalidInputError: it is malformed.
+        UnexpectedAnswerError: it is malformed.
     """
-    try:
-        data = json.loads(value)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError(f"the target is not JSON: {error}", owner=Owner.VENDOR) from error
+    data = _parsed(value)
     configuration = data.get("configuration") if isinstance(data, dict) else None
     if not configuration:
         raise UnsupportedPayloadError(
@@ -60,23 +57,54 @@ def read_target(value: str) -> Target:
     return from_configuration(configuration, data.get("properties"))
 
 
+def configuration_in(value: str) -> dict[str, Any]:
+    """The configuration in the text of a resource's target; empty when there is none.
+
+    Raises:
+        UnexpectedAnswerError: the text is not JSON, or the configuration is no object.
+    """
+    data = _parsed(value)
+    configuration = (data.get("configuration") if isinstance(data, dict) else None) or {}
+    if not isinstance(configuration, dict):
+        raise UnexpectedAnswerError("malformed target: its configuration is no JSON object")
+    return configuration
+
+
+def without_gates(value: str, names: Collection[str]) -> str:
+    """The text of a target without some gates; a text of another form is given back as it is."""
+    try:
+        data, configuration = json.loads(value), configuration_in(value)
+    except (ValueError, RecursionError, UnexpectedAnswerError):
+        return value
+    if not isinstance(configuration.get("basis_gates"), list):
+        return value
+    kept = [name for name in configuration["basis_gates"] if name not in names]
+    return json.dumps({**data, "configuration": {**configuration, "basis_gates": kept}})
+
+
 def from_configuration(
     configuration: Mapping[str, Any], properties: Mapping[str, Any] | None = None
 ) -> Target:
     """Make a `Target` of IBM's configuration and properties, as parsed from JSON.
 
     Raises:
-        InvalidInputError: they are malformed.
+        UnexpectedAnswerError: they are malformed.
     """
     try:
         return _Reader(configuration, properties or {}).target()
     except QrmiError:
         raise
     except Exception as error:
-        raise InvalidInputError(
-            f"malformed configuration or properties: {type(error).__name__}: {error}",
-            owner=Owner.VENDOR,
+        raise UnexpectedAnswerError(
+            f"malformed configuration or properties: {type(error).__name__}: {error}"
         ) from error
+
+
+def _parsed(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise UnexpectedAnswerError(f"the target is not JSON: {error}") from error
 
 
 def _offer(data: Any) -> str:
@@ -209,5 +237,5 @@ def _values(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _unit(unit: str) -> float:
     if unit not in UNITS:
-        raise InvalidInputError(f"unknown unit {unit!r} in the properties", owner=Owner.VENDOR)
+        raise UnexpectedAnswerError(f"unknown unit {unit!r} in the properties")
     return UNITS[unit]

@@ -9,6 +9,7 @@ import cudaq
 
 from qrmi.codecs import ahs
 from qrmi.codecs import analog as codec
+from qrmi.codecs.group import TaskGroup
 from qrmi.cudaq.futures import SDK, Future
 from qrmi.cudaq.session import Session
 from qrmi.cudaq.shots import check_returned, check_wanted
@@ -36,18 +37,18 @@ def start(session: Session, program: str, shots: Any) -> Future:
     context = {"sdk": SDK, "kind": "analog", "call": "evolve", "shots": count}
     payload = codec.encode_single(sequence, count)
     task_id = session.resource.task_start(payload, context=context)
-    return Future(session.resource, task_id, decoder(count, task_id))
+    return Future(TaskGroup(session.resource, task_id), decoder(count))
 
 
-def decoder(shots: int, task_id: str) -> Callable[[str], Any]:
-    """What makes the result's text into a `cudaq.SampleResult`.
+def decoder(shots: int) -> Callable[[TaskGroup], Any]:
+    """What makes the task's result into a `cudaq.SampleResult`.
 
     The first filled site is the leftmost bit; 1 is the Rydberg state.
     """
 
-    def decode(text: str) -> Any:
-        counter = codec.decode_counter(text)
-        check_returned(sum(counter.values()), shots, task_id)
-        return cudaq.SampleResult(counter, {"task_id": task_id, "shots": shots})
+    def read(tasks: TaskGroup) -> Any:
+        counter = codec.decode_counter(tasks.texts()[0])
+        check_returned(sum(counter.values()), shots, tasks.id)
+        return cudaq.SampleResult(counter, {"task_id": tasks.id, "shots": shots})
 
-    return decode
+    return read

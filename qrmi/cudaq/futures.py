@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from qrmi.resource import QuantumResource
+from qrmi.codecs.group import TaskGroup
 
 __all__ = ["SDK", "Done", "Future"]
 
@@ -17,18 +17,17 @@ _UNSET = object()
 
 
 class Future:
-    """A task on a resource. It can be shared between threads; ``str(future)`` is the task's id.
+    """A program on a resource. It can be shared between threads; ``str(future)`` is its task's id.
 
     Attributes:
-        task_id: valid in any process: `qrmi.cudaq.result` gives the same result there.
+        task_id: valid in any process: `qrmi.cudaq.result` gives the same result there. Where the
+            resource takes one circuit a task, these are the ids of all tasks, joined by ``|``.
     """
 
-    def __init__(
-        self, resource: QuantumResource, task_id: str, decode: Callable[[str], Any]
-    ) -> None:
-        self.task_id = task_id
-        self._resource = resource
-        self._decode = decode
+    def __init__(self, tasks: TaskGroup, read: Callable[[TaskGroup], Any]) -> None:
+        self.task_id = tasks.id
+        self._tasks = tasks
+        self._read = read
         self._lock = threading.Lock()
         self._result: Any = _UNSET
 
@@ -40,17 +39,17 @@ class Future:
             TaskCancelledError: it was stopped.
             WaitTimeoutError: it did not end within ``timeout_seconds``.
         """
-        self._resource.task_wait(self.task_id, timeout_seconds)
+        self._tasks.wait(timeout_seconds)
         with self._lock:
             if self._result is _UNSET:
-                self._result = self._decode(self._resource.task_result(self.task_id).value)
+                self._result = self._read(self._tasks)
             return self._result
 
     def __str__(self) -> str:
         return self.task_id
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.task_id} on {self._resource.resource_id()}>"
+        return f"<{type(self).__name__} {self.task_id} on {self._tasks.resource.resource_id()}>"
 
 
 class Done:

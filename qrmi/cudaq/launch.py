@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from qiskit.circuit import ClassicalRegister, QuantumCircuit
@@ -10,7 +11,9 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.quantum_info import Pauli
 
-from qrmi.codecs import gate
+from qrmi.codecs import notes
+from qrmi.codecs.group import TaskGroup
+from qrmi.codecs.interface import Encoded, gate_codec
 from qrmi.cudaq import operators, results
 from qrmi.cudaq.endpoint import Launch
 from qrmi.cudaq.futures import SDK, Done, Future
@@ -18,11 +21,12 @@ from qrmi.cudaq.kernels import MEASURED, Program
 from qrmi.cudaq.session import Session
 from qrmi.cudaq.shots import check_wanted
 from qrmi.errors import InvalidInputError, TaskNotReadyError
-from qrmi.payloads import QiskitPrimitive
 
-__all__ = ["decoder", "observe", "observe_list", "sample", "start"]
+__all__ = ["observe", "observe_list", "read", "sample", "start"]
 
 _METADATA = "cudaq"
+_LAYOUTS = "layouts"
+_LARGEST_LAYOUTS = 4000  # characters
 _DEFAULT_SHOTS = 1000
 
 
@@ -53,8 +57,9 @@ def sample(session: Session, launch: Launch) -> Future:
     pub = SamplerPub.coerce(_fitted(session, program.circuit, layout), launch.shots)
     return _send(
         session,
-        gate.encode_sampler([pub]),
+        session.codec.encode_sampler([pub], device=session, options={}),
         {"kind": "sampler", "call": "sample", "shots": launch.shots},
+        [layout],
         lambda result, task_id: results.sample(result, layout, task_id),
     )
 
@@ -101,27 +106,34 @@ def observe_list(
     return [_one_of(found, operator) for operator in copies]
 
 
-def decoder(call: str, task_id: str) -> Callable[[str], Any]:
-    """What makes the result's text into CUDA-Q's result, from what the result says of itself."""
+def read(tasks: TaskGroup) -> Any:
+    """CUDA-Q's result of a program that another process started.
 
-    def decode(text: str) -> Any:
-        result = gate.decode_result(text)
-        metadata = [(pub.metadata or {}).get("circuit_metadata") or {} for pub in result]
-        if not all(_METADATA in entry for entry in metadata):
-            raise TaskNotReadyError(
-                "the resource did not keep the circuit's metadata, so that only the process that "
-                "started the task can read its result",
-                hint="",
-                task_id=task_id,
-            )
+    What belongs to which bit comes back with the result, as metadata of the circuits, or is in the
+    journal when it is not long.
+
+    Raises:
+        TaskNotReadyError: it is in neither place.
+    """
+    context = tasks.context()
+    result = tasks.result(gate_codec(tasks.resource))
+    metadata = [(pub.metadata or {}).get("circuit_metadata") or {} for pub in result]
+    if all(_METADATA in entry for entry in metadata):
         layouts = [entry[_METADATA] for entry in metadata]
-        if call == "sample":
-            return results.sample(result, layouts[0], task_id)
-        if "shots" in layouts[0]:
-            return results.observe_shots(result, layouts, task_id)
-        return results.observe_exact(result, layouts[0], task_id)
-
-    return decode
+    elif _LAYOUTS in context:
+        layouts = notes.unpack(context[_LAYOUTS])["pubs"]
+    else:
+        raise TaskNotReadyError(
+            "the resource did not keep the circuit's metadata, so that only the process that "
+            "started the task can read its result",
+            hint="",
+            task_id=tasks.id,
+        )
+    if context["call"] == "sample":
+        return results.sample(result, layouts[0], tasks.id)
+    if "shots" in layouts[0]:
+        return results.observe_shots(result, layouts, tasks.id)
+    return results.observe_exact(result, layouts[0], tasks.id)
 
 
 def _one_of(found: Any, operator: Any) -> Any:
@@ -150,8 +162,9 @@ def _observe_exact(
     pub = EstimatorPub.coerce((circuit, paulis, None, 0.0))
     return _send(
         session,
-        gate.encode_estimator([pub]),
+        session.codec.encode_estimator([pub], device=session, options={}),
         {"kind": "estimator", "call": "observe"},
+        [layout],
         lambda result, task_id: results.observe_exact(result, layout, task_id, launch.operator),
     )
 
@@ -176,8 +189,9 @@ def _observe_shots(
         pubs.append(SamplerPub.coerce(_fitted(session, measured, layout), shots))
     return _send(
         session,
-        gate.encode_sampler(pubs),
+        session.codec.encode_sampler(pubs, device=session, options={}),
         {"kind": "sampler", "call": "observe", "shots": shots},
+        layouts,
         lambda result, task_id: results.observe_shots(result, layouts, task_id, launch.operator),
     )
 
@@ -207,9 +221,14 @@ def _fitted(session: Session, circuit: QuantumCircuit, layout: Mapping[str, Any]
 
 def _send(
     session: Session,
-    payload: QiskitPrimitive,
+    encoded: Encoded,
     context: Mapping[str, Any],
+    layouts: Sequence[Mapping[str, Any]],
     decode: Callable[[Any, str], Any],
 ) -> Future:
-    task_id = session.resource.task_start(payload, context={"sdk": SDK, **context})
-    return Future(session.resource, task_id, lambda text: decode(gate.decode_result(text), task_id))
+    codec = session.codec
+    kept = notes.pack({"pubs": layouts})
+    if len(json.dumps(kept)) <= _LARGEST_LAYOUTS:
+        context = {**context, _LAYOUTS: kept}
+    tasks = TaskGroup.start(session.resource, encoded, {"sdk": SDK, **context})
+    return Future(tasks, lambda tasks: decode(tasks.result(codec, encoded.notes), tasks.id))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 from typing import TYPE_CHECKING, Any
 
+from qrmi.codecs.interface import GateCodec, gate_codec
 from qrmi.cudaq.extras import needs_qiskit
-from qrmi.errors import IsaError, UnsupportedPayloadError
-from qrmi.payloads import PasqalCloud, QiskitPrimitive
+from qrmi.errors import IsaError
+from qrmi.payloads import PasqalCloud
 from qrmi.resource import QuantumResource
 
 if TYPE_CHECKING:
@@ -39,27 +39,31 @@ class Session:
         return Endpoint()
 
     @functools.cached_property
-    def _target_text(self) -> str:
+    def target_text(self) -> str:
+        """What the resource can do, in its service's own words."""
         return self.resource.target().value
+
+    @property
+    def codec(self) -> GateCodec:
+        """What turns circuits into payloads of the resource, and results back.
+
+        Raises:
+            UnsupportedPayloadError: the resource runs no gate programs; the hint names what it
+                does take.
+            MissingExtraError: Qiskit is not installed.
+        """
+        with needs_qiskit():
+            return gate_codec(self.resource, instead="or evolve a RydbergHamiltonian")
 
     @functools.cached_property
     def gate_target(self) -> Target:
-        """What the resource can do with circuits.
-
-        Raises:
-            UnsupportedPayloadError: nothing; the message names what it does take.
-            MissingExtraError: Qiskit is not installed.
-        """
-        self._need(QiskitPrimitive.FORMAT, "a kernel of gates", "evolve a RydbergHamiltonian")
-        with needs_qiskit():
-            from qrmi.codecs import target
-        return target.read_target(self._target_text)
+        """What the resource can do with circuits; raises as `codec` does."""
+        return self.codec.read_target(self.target_text)
 
     @functools.cached_property
     def exact(self) -> bool:
         """Whether expectation values can be asked for without shots: it is a simulator."""
-        configuration = json.loads(self._target_text).get("configuration") or {}
-        return bool(configuration.get("simulator", False))
+        return self.codec.read_limits(self.target_text).simulator
 
     @functools.cached_property
     def devices(self) -> dict[str, Device]:
@@ -69,13 +73,17 @@ class Session:
             UnsupportedPayloadError: none; the message names what it does take.
             MissingExtraError: Pulser is not installed.
         """
-        self._need(PasqalCloud.FORMAT, "an analog evolution", "cudaq.sample a kernel of gates")
+        self.resource.require(
+            PasqalCloud.FORMAT,
+            "pulse sequences",
+            instead="or cudaq.sample a kernel of gates",
+        )
         from qrmi.codecs import analog
 
-        return analog.read_devices(self._target_text)
+        return analog.read_devices(self.target_text)
 
     def require_gates(self) -> None:
-        """Make sure that circuits can be sent; raises as `gate_target` does."""
+        """Make sure that circuits can be sent; raises as `codec` does."""
         _ = self.gate_target
 
     def fit(self, circuit: QuantumCircuit) -> QuantumCircuit:
@@ -118,12 +126,3 @@ class Session:
         from qiskit.transpiler import generate_preset_pass_manager
 
         return generate_preset_pass_manager(optimization_level=1, target=self.gate_target)
-
-    def _need(self, payload_format: str, what: str, instead: str) -> None:
-        if payload_format not in self.resource.payloads:
-            takes = ", ".join(sorted(self.resource.payloads)) or "nothing"
-            raise UnsupportedPayloadError(
-                f"{self.resource.resource_id()} takes {takes}; {what} needs {payload_format}",
-                hint=f"select another resource, or {instead}",
-                resource_id=self.resource.resource_id(),
-            )

@@ -7,9 +7,9 @@ measurements after it. It becomes a Pulser sequence for the resource's device; a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 import numpy as np
@@ -29,7 +29,7 @@ from qrmi.codecs import analog, bits
 from qrmi.errors import MissingExtraError
 from qrmi.payloads import PasqalCloud
 from qrmi.qiskit.errors import InvalidPubError, pub_errors
-from qrmi.qiskit.handles import handle_of, require
+from qrmi.qiskit.handles import handle_of
 from qrmi.qiskit.jobs import TaskJob
 from qrmi.qiskit.options import SamplerOptions
 from qrmi.resource import QuantumResource
@@ -68,6 +68,8 @@ class AnalogSamplerV2(BaseSamplerV2):  # type: ignore[misc]  # Qiskit is untyped
         MissingExtraError: qiskit-pasqal-provider is not installed.
     """
 
+    _made_job: ClassVar[Callable[..., AnalogJob]]
+
     def __init__(
         self,
         resource: QuantumResource | str | None = None,
@@ -76,7 +78,7 @@ class AnalogSamplerV2(BaseSamplerV2):  # type: ignore[misc]  # Qiskit is untyped
     ) -> None:
         self._options = SamplerOptions.coerce(options)
         self._resource = handle_of(resource)
-        require(self._resource, PasqalCloud.FORMAT, "pulse sequences")
+        self._resource.require(PasqalCloud.FORMAT, "pulse sequences")
         self._device: Device | None = None
 
     @property
@@ -115,7 +117,7 @@ class AnalogSamplerV2(BaseSamplerV2):  # type: ignore[misc]  # Qiskit is untyped
         payload = analog.encode_single(sequence, int(pub.shots))
         task_id = self._resource.task_start(payload, context=context)
         timeout = self._options.run_options.get("timeout_seconds")
-        return AnalogJob(self._resource, task_id, readout=readout, timeout_seconds=timeout)
+        return self._made_job(self._resource, task_id, readout=readout, timeout_seconds=timeout)
 
     def _sequence(self, pub: SamplerPub) -> Sequence:
         if pub.shape != ():
@@ -171,8 +173,8 @@ class AnalogJob(TaskJob, BasePrimitiveJob):  # type: ignore[misc]  # Qiskit is u
         """Wait for the end of the job and give its result; errors as for every job."""
         return super().result(self._timeout_seconds if timeout is None else timeout)
 
-    def _decode(self, text: str) -> PrimitiveResult:
-        counts = analog.decode_counter(text)
+    def _read(self) -> PrimitiveResult:
+        counts = analog.decode_counter(self._resource.task_result(self._job_id).value)
         atoms = len(next(iter(counts), ""))
         readout = self._readout
         if readout is None:
@@ -193,6 +195,9 @@ class AnalogJob(TaskJob, BasePrimitiveJob):  # type: ignore[misc]  # Qiskit is u
             "job_id": self._job_id,
         }
         return PrimitiveResult([pub], metadata=metadata)
+
+
+AnalogSamplerV2._made_job = AnalogJob
 
 
 def device_of(resource: QuantumResource) -> Device:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -14,12 +13,13 @@ from qiskit.providers import BackendV2, Options
 from qiskit.transpiler import Target
 
 from qrmi.codecs import isa
-from qrmi.codecs.target import from_configuration, read_target
-from qrmi.errors import InvalidInputError
-from qrmi.payloads import QiskitPrimitive
+from qrmi.codecs.group import TaskGroup
+from qrmi.codecs.interface import GateCodec, Limits, gate_codec
+from qrmi.codecs.target import configuration_in, without_gates
+from qrmi.errors import InvalidInputError, UnexpectedAnswerError
 from qrmi.qiskit import run as runs
 from qrmi.qiskit.errors import InvalidPubTypeError, pub_errors
-from qrmi.qiskit.handles import handle_of, require
+from qrmi.qiskit.handles import handle_of
 from qrmi.qiskit.jobs import QRMIJob
 from qrmi.resource import QuantumResource
 from qrmi.tasks import ResourceStatus
@@ -66,27 +66,39 @@ class QRMIBackend(BackendV2):  # type: ignore[misc]  # Qiskit is untyped
 
     # --- what the device is -------------------------------------------------------------------
 
+    @property
+    def codec(self) -> GateCodec:
+        """What turns circuits into payloads of the resource, and results back.
+
+        Raises:
+            UnsupportedPayloadError: the resource runs no gate programs.
+        """
+        return gate_codec(self._resource)
+
     @cached_property
-    def _described(self) -> str:
+    def target_text(self) -> str:
+        """What the resource can do, in its service's own words."""
         self.require_gates()
         return self._resource.target().value
 
     @cached_property
     def _target(self) -> Target:
-        configuration = self.configuration_data
-        if self._fractional_gates or self.simulator or not configuration:
-            return read_target(self._described)
-        properties = json.loads(self._described).get("properties")
-        return from_configuration(_without_fractional_gates(configuration), properties)
+        text = self.target_text
+        if not self._fractional_gates and not self.simulator:
+            text = without_gates(text, _FRACTIONAL_GATES)
+        return self.codec.read_target(text)
+
+    @cached_property
+    def _limits(self) -> Limits:
+        return self.codec.read_limits(self.target_text)
 
     @cached_property
     def configuration_data(self) -> Mapping[str, Any]:
-        """The device's configuration as its service gives it; empty when it gives none."""
+        """The device's configuration as an IBM service gives it; empty when there is none."""
         try:
-            configuration = json.loads(self._described)["configuration"]
-        except (ValueError, LookupError, TypeError):  # `target` says what is wrong
+            return configuration_in(self.target_text)
+        except UnexpectedAnswerError:  # `target` says what is wrong
             return {}
-        return configuration if isinstance(configuration, dict) else {}
 
     @property
     def target(self) -> Target:
@@ -100,19 +112,17 @@ class QRMIBackend(BackendV2):  # type: ignore[misc]  # Qiskit is untyped
     @property
     def max_circuits(self) -> int | None:
         """The most circuits that one `run` takes; ``None`` for no limit."""
-        limit = self.configuration_data.get("max_experiments")
-        return int(limit) if limit else None
+        return self._limits.max_circuits
 
     @property
     def max_shots(self) -> int | None:
         """The most shots of one circuit; ``None`` for no limit."""
-        limit = self.configuration_data.get("max_shots")
-        return int(limit) if limit else None
+        return self._limits.max_shots
 
     @property
     def simulator(self) -> bool:
         """Whether the device is a simulator by its own account."""
-        return bool(self.configuration_data.get("simulator", False))
+        return self._limits.simulator
 
     def status(self) -> ResourceStatus:
         """What the resource says of itself now."""
@@ -120,7 +130,7 @@ class QRMIBackend(BackendV2):  # type: ignore[misc]  # Qiskit is untyped
 
     def refresh(self) -> None:
         """Forget the target, so that the next use reads it again."""
-        for name in ("_described", "_target", "configuration_data"):
+        for name in ("target_text", "_target", "_limits", "configuration_data"):
             self.__dict__.pop(name, None)
         self._coupling_map = None
 
@@ -128,7 +138,7 @@ class QRMIBackend(BackendV2):  # type: ignore[misc]  # Qiskit is untyped
 
     def require_gates(self) -> None:
         """Raise `UnsupportedPayloadError` when the resource takes no gate programs."""
-        require(self._resource, QiskitPrimitive.FORMAT, "gate programs")
+        _ = self.codec
 
     def check(self, circuit: QuantumCircuit, values: BindingsArray | None = None) -> None:
         """Raise `IsaError` when the device lacks something that the circuit uses.
@@ -174,15 +184,29 @@ class QRMIBackend(BackendV2):  # type: ignore[misc]  # Qiskit is untyped
             UnsupportedPayloadError: the resource takes no gate programs.
         """
         self.require_gates()
+        return self._started(run_input, self._merged(options))
+
+    def _started(
+        self,
+        run_input: QuantumCircuit | Iterable[QuantumCircuit],
+        chosen: Mapping[str, Any],
+        more: Mapping[str, Any] | None = None,
+    ) -> QRMIJob:
+        """Start a task with these options, and `more` that the resource's service has."""
         circuits = _circuits(run_input)
-        chosen = self._merged(options)
-        program = runs.prepare(circuits, chosen["shots"], chosen["seed_simulator"])
+        program = runs.prepare(self, circuits, chosen["shots"], chosen["seed_simulator"], more)
         if chosen["isa_check"]:
             self.check_shots(chosen["shots"])
             for circuit in circuits:
                 self.check(circuit)
-        task_id = self._resource.task_start(program.payload, context=program.context)
-        return QRMIJob(self._resource, task_id, headers=program.headers, backend=self)
+        group = TaskGroup.start(self._resource, program.encoded, program.context)
+        return QRMIJob(
+            self._resource,
+            group.id,
+            headers=program.headers,
+            notes=program.encoded.notes,
+            backend=self,
+        )
 
     def _merged(self, options: Mapping[str, Any]) -> dict[str, Any]:
         merged = dict(self.options)
@@ -213,11 +237,6 @@ def backend(resource: QuantumResource | QRMIBackend | str | None = None) -> QRMI
     made = QRMIBackend(handle_of(resource))
     made.require_gates()
     return made
-
-
-def _without_fractional_gates(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    kept = [name for name in configuration["basis_gates"] if name not in _FRACTIONAL_GATES]
-    return {**configuration, "basis_gates": kept}
 
 
 def _circuits(run_input: QuantumCircuit | Iterable[QuantumCircuit]) -> list[QuantumCircuit]:

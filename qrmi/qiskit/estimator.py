@@ -9,7 +9,6 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.quantum_info import SparsePauliOp
 
-from qrmi.codecs import gate
 from qrmi.qiskit.errors import InvalidPubError, pub_errors
 from qrmi.qiskit.jobs import QRMIPrimitiveJob
 from qrmi.qiskit.options import EstimatorOptions
@@ -22,7 +21,8 @@ __all__ = ["EstimatorV2"]
 class EstimatorV2(Primitive[EstimatorOptions], BaseEstimatorV2):  # type: ignore[misc]  # Qiskit is untyped
     """Estimates expectation values; the contract is ``qiskit.primitives.BaseEstimatorV2``'s.
 
-    All pubs of a call travel in one task; the resource measures.
+    All pubs of a call travel in one task, and the resource estimates; where it only samples, this
+    package measures in the bases that are needed, with ``ceil(1 / precision**2)`` shots each.
 
     Args:
         mode: a handle, a resource's name, a `QRMIBackend`, or ``None`` for what `qrmi.open`
@@ -48,17 +48,20 @@ class EstimatorV2(Primitive[EstimatorOptions], BaseEstimatorV2):  # type: ignore
 
         Raises:
             InvalidPubError: a negative precision, zero precision on a device that is no
-                simulator, unbound parameters, observables that do not fit.
+                simulator, unbound parameters, observables that do not fit, a circuit without
+                qubits.
             InvalidPubTypeError: something of the wrong type.
             IsaError: a circuit does not fit the device.
         """
         coerced = self._coerced(pubs, precision)
         self._check(coerced)
         with pub_errors():
-            payload = gate.encode_estimator(
-                [_portable(pub) for pub in coerced], options=self._options.run_options
+            encoded = self._backend.codec.encode_estimator(
+                [_portable(pub) for pub in coerced],
+                device=self._backend,
+                options=self._options.run_options,
             )
-        return self._start("estimator", payload, coerced)
+        return self._start("estimator", encoded, coerced)
 
     def _coerced(
         self, pubs: Iterable[EstimatorPubLike], precision: float | None
@@ -69,6 +72,8 @@ class EstimatorV2(Primitive[EstimatorOptions], BaseEstimatorV2):  # type: ignore
 
     def _check(self, pubs: Sequence[EstimatorPub]) -> None:
         for number, pub in enumerate(pubs):
+            if not pub.circuit.num_qubits:
+                raise InvalidPubError(f"the circuit of pub {number} has no qubits")
             if pub.precision == 0 and not self._backend.simulator:
                 raise InvalidPubError(
                     f"pub {number} asks {self._backend.name} for precision 0",

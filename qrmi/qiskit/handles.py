@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from qrmi import registry
-from qrmi.errors import UnsupportedPayloadError
 from qrmi.qiskit.errors import InvalidPubTypeError
 from qrmi.resource import QuantumResource
 
-__all__ = ["handle_of", "require"]
+__all__ = ["handle_of"]
 
 
 def handle_of(mode: Any) -> QuantumResource:
@@ -28,20 +27,3 @@ def handle_of(mode: Any) -> QuantumResource:
         f"expected a QuantumResource, its name, a QRMIBackend or None, not {type(mode).__name__}",
         hint="a device of another provider runs through that provider's own primitives",
     )
-
-
-def require(resource: QuantumResource, payload_format: str, programs: str) -> None:
-    """Raise `UnsupportedPayloadError` when the resource does not take the format.
-
-    Args:
-        resource: the handle.
-        payload_format: what a program would be sent as.
-        programs: what such programs are called.
-    """
-    if payload_format not in resource.payloads:
-        name = resource.resource_id()
-        raise UnsupportedPayloadError(
-            f"{name} does not run {programs}",
-            hint=f"it takes: {', '.join(sorted(resource.payloads)) or 'no payload at all'}",
-            resource_id=name,
-        )

@@ -1,20 +1,22 @@
 """Jobs: a task, seen as Qiskit's primitives and ``backend.run`` show theirs.
 
-A job's id is its task's id. A job object is only a view: dropping it changes nothing, it can be
-pickled, and `job` makes another one in any process of the user.
+A job's id is its task's id, or the ids of its tasks joined by ``|`` where the resource takes one
+circuit a task. A job object is only a view: dropping it changes nothing, it can be pickled, and
+`job` makes another one in any process of the user.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qiskit.primitives import BasePrimitiveJob, PrimitiveResult
 from qiskit.providers import JobStatus, JobV1
 from qiskit.result import Result
 
-from qrmi.codecs import gate
+from qrmi.codecs.group import TaskGroup
+from qrmi.codecs.interface import gate_codec
 from qrmi.errors import QrmiError, TaskFailedError, UnsupportedFunctionError
 from qrmi.qiskit import records, run
 from qrmi.resource import QuantumResource
@@ -23,7 +25,7 @@ from qrmi.tasks import TaskStatus
 if TYPE_CHECKING:
     from qrmi.qiskit.backends import QRMIBackend
 
-__all__ = ["QRMIJob", "QRMIPrimitiveJob", "TaskJob"]
+__all__ = ["GateJob", "QRMIJob", "QRMIPrimitiveJob", "TaskJob"]
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class TaskJob:
         self._resource = resource
         self._backend = backend
         self._job_id = task_id
+        self._tasks = TaskGroup(resource, task_id)
         self._seen = TaskStatus.QUEUED
         self._result: Any = None
         self.metadata: dict[str, Any] = {}
@@ -53,8 +56,12 @@ class TaskJob:
         return f"<{type(self).__name__}({self._job_id!r}, {self._resource.resource_id()!r})>"
 
     def job_id(self) -> str:
-        """The task's id, valid in any process."""
+        """The task's id, valid in any process; several are joined by ``|``."""
         return self._job_id
+
+    def task_ids(self) -> list[str]:
+        """The ids of the job's tasks; one, unless the resource takes one circuit a task."""
+        return self._tasks.task_ids
 
     @property
     def resource(self) -> QuantumResource:
@@ -93,7 +100,7 @@ class TaskJob:
 
     def _look(self) -> TaskStatus:
         if not self._seen.is_final:
-            self._seen = self._resource.task_status(self._job_id)
+            self._seen = self._tasks.status()
         return self._seen
 
     def _last_known(self) -> TaskStatus:
@@ -133,7 +140,7 @@ class TaskJob:
                 callback(self._job_id, _STATUS[status], self)
 
         observer = None if callback is None else report
-        self._seen = self._resource.task_wait(self._job_id, timeout, observer)
+        self._seen = self._tasks.wait(timeout, observer)
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the end of the job and give its result, which is kept.
@@ -148,15 +155,16 @@ class TaskJob:
         """
         if self._result is None:
             self.wait_for_final_state(timeout)
-            self._result = self._decode(self._resource.task_result(self._job_id).value)
+            self._result = self._read()
         return self._result
 
-    def _decode(self, text: str) -> Any:
+    def _read(self) -> Any:
+        """The result of a job that has ended."""
         raise NotImplementedError
 
     def cancel(self) -> None:
-        """Stop the task; one that has ended keeps its result."""
-        self._resource.task_stop(self._job_id)
+        """Stop the job's tasks; those that have ended keep their results."""
+        self._tasks.stop()
 
     # --- more about it ------------------------------------------------------------------------
 
@@ -173,14 +181,14 @@ class TaskJob:
         if not self.errored():
             return None
         try:
-            self._resource.task_result(self._job_id)
+            self._tasks.texts()
         except TaskFailedError as error:
             return error.message
         return None
 
     def logs(self) -> str:
         """The resource's log of the task. Raises `UnsupportedFunctionError` when it keeps none."""
-        return self._resource.task_logs(self._job_id)
+        return self._tasks.logs()
 
     def metrics(self) -> dict[str, Any]:
         """What is known of the task itself: ids, resource, status."""
@@ -192,14 +200,39 @@ class TaskJob:
         }
 
 
-class QRMIPrimitiveJob(TaskJob, BasePrimitiveJob):  # type: ignore[misc]  # Qiskit is untyped
+class GateJob(TaskJob):
+    """A job whose result the resource's codec reads.
+
+    Args:
+        resource: the handle.
+        task_id: the task, or several joined by ``|``.
+        notes: the codec's; ``None`` for what the journal has.
+        backend: what `backend` returns; made at need.
+    """
+
+    def __init__(
+        self,
+        resource: QuantumResource,
+        task_id: str,
+        *,
+        notes: Mapping[str, Any] | None = None,
+        backend: QRMIBackend | None = None,
+    ) -> None:
+        super().__init__(resource, task_id, backend)
+        self._notes = notes
+
+    def _decoded(self) -> PrimitiveResult:
+        return self._tasks.result(gate_codec(self._resource), self._notes)
+
+
+class QRMIPrimitiveJob(GateJob, BasePrimitiveJob):  # type: ignore[misc]  # Qiskit is untyped
     """A job of `SamplerV2` or `EstimatorV2`; its result is a ``PrimitiveResult``.
 
     Args:
         resource: the handle.
-        task_id: the task.
+        task_id: the task, or several joined by ``|``.
         pubs: what is remembered of the pubs; without it, what the journal and the result tell.
-        backend: what `backend` returns; made at need.
+        **kwargs: as for `GateJob`.
     """
 
     def __init__(
@@ -208,26 +241,26 @@ class QRMIPrimitiveJob(TaskJob, BasePrimitiveJob):  # type: ignore[misc]  # Qisk
         task_id: str,
         *,
         pubs: Sequence[records.PubRecord] | None = None,
-        backend: QRMIBackend | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(resource, task_id, backend)
+        super().__init__(resource, task_id, **kwargs)
         self._pubs = pubs
 
-    def _decode(self, text: str) -> PrimitiveResult:
+    def _read(self) -> PrimitiveResult:
         pubs = self._pubs
         if pubs is None:
-            pubs = records.shapes_in(self._resource.task_context(self._job_id))
-        return records.complete(gate.decode_result(text), pubs)
+            pubs = records.shapes_in(self._tasks.context())
+        return records.complete(self._decoded(), pubs)
 
 
-class QRMIJob(TaskJob, JobV1):  # type: ignore[misc]  # Qiskit is untyped
+class QRMIJob(GateJob, JobV1):  # type: ignore[misc]  # Qiskit is untyped
     """A job of `QRMIBackend.run`; its result is a ``qiskit.result.Result``.
 
     Args:
         resource: the handle.
-        task_id: the task.
+        task_id: the task, or several joined by ``|``.
         headers: of the circuits; without them, what the result and the journal tell.
-        backend: what `backend` returns; made at need.
+        **kwargs: as for `GateJob`.
     """
 
     def __init__(
@@ -236,9 +269,9 @@ class QRMIJob(TaskJob, JobV1):  # type: ignore[misc]  # Qiskit is untyped
         task_id: str,
         *,
         headers: Sequence[run.Header] | None = None,
-        backend: QRMIBackend | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(resource, task_id, backend)
+        super().__init__(resource, task_id, **kwargs)
         self._headers = headers
 
     def submit(self) -> None:
@@ -247,11 +280,11 @@ class QRMIJob(TaskJob, JobV1):  # type: ignore[misc]  # Qiskit is untyped
             f"job {self._job_id} was submitted when it was made", hint="call backend.run again"
         )
 
-    def _decode(self, text: str) -> Result:
-        result = records.complete(gate.decode_result(text), None)
+    def _read(self) -> Result:
+        result = records.complete(self._decoded(), None)
         headers = self._headers
         if headers is None:
-            headers = run.recovered(result, self._resource.task_context(self._job_id))
+            headers = run.recovered(result, self._tasks.context())
         return run.read(
             result, headers, backend_name=self._resource.resource_id(), job_id=self._job_id
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from qrmi.payloads import QiskitPrimitive
+from qrmi.codecs.group import TaskGroup
+from qrmi.codecs.interface import Encoded
 from qrmi.qiskit.backends import QRMIBackend, backend
 from qrmi.qiskit.jobs import QRMIPrimitiveJob
 from qrmi.qiskit.options import EstimatorOptions, SamplerOptions
@@ -31,7 +32,7 @@ class Primitive(Generic[_Options]):
     """
 
     _options_class: ClassVar[Any]
-    _job_class: ClassVar[type[QRMIPrimitiveJob]] = QRMIPrimitiveJob
+    _made_job: ClassVar[Callable[..., QRMIPrimitiveJob]] = QRMIPrimitiveJob
 
     def __init__(
         self,
@@ -52,8 +53,10 @@ class Primitive(Generic[_Options]):
         """The options; they can be changed and are read at each `run`."""
         return self._options
 
-    def _start(self, kind: str, payload: QiskitPrimitive, pubs: Sequence[Any]) -> QRMIPrimitiveJob:
+    def _start(self, kind: str, encoded: Encoded, pubs: Sequence[Any]) -> QRMIPrimitiveJob:
         records = records_of(pubs)
         resource = self._backend.resource
-        task_id = resource.task_start(payload, context=context(kind, records))
-        return self._job_class(resource, task_id, pubs=records, backend=self._backend)
+        group = TaskGroup.start(resource, encoded, context(kind, records))
+        return self._made_job(
+            resource, group.id, pubs=records, notes=encoded.notes, backend=self._backend
+        )

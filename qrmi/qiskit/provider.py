@@ -8,12 +8,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from qrmi import journal, registry
-from qrmi.errors import InvalidInputError, QrmiError, ResourceNotFoundError
-from qrmi.payloads import QiskitPrimitive
+from qrmi.codecs import group
+from qrmi.codecs.interface import gate_codec
+from qrmi.errors import (
+    InvalidInputError,
+    QrmiError,
+    ResourceNotFoundError,
+    UnsupportedPayloadError,
+)
 from qrmi.qiskit.backends import QRMIBackend
 from qrmi.qiskit.errors import BackendNotFoundError
 from qrmi.qiskit.jobs import TaskJob
 from qrmi.qiskit.reopening import job
+from qrmi.resource import QuantumResource
 from qrmi.tasks import ResourceStatus, ResourceStatusCode
 
 __all__ = ["QRMIProvider"]
@@ -122,7 +129,7 @@ class QRMIProvider:
         for available in registry.resources():
             if name in (None, available.name):
                 resource = _attempt(available.name, available.open)
-                if resource is not None and QiskitPrimitive.FORMAT in resource.payloads:
+                if resource is not None and _attempt(available.name, _takes_gates, resource):
                     yield QRMIBackend(resource, provider=self)
 
 
@@ -135,6 +142,14 @@ def _attempt(name: str, call: Callable[..., Any], *arguments: Any) -> Any:
         return None
 
 
+def _takes_gates(resource: QuantumResource) -> bool:
+    try:
+        gate_codec(resource)
+    except UnsupportedPayloadError:
+        return False
+    return True
+
+
 def _is_online(status: ResourceStatus | None) -> bool:
     return status is not None and status.status is ResourceStatusCode.ONLINE
 
@@ -144,7 +159,6 @@ def _pending(status: ResourceStatus) -> float:
 
 
 def _journalled(backend_name: str | None) -> Iterator[str]:
-    for record in journal.default().tasks():
-        ours = record.context.get("sdk") == "qiskit"
-        if record.id is not None and ours and backend_name in (None, record.resource_id):
-            yield record.id
+    for job_id, record in group.programs(journal.default().tasks()):
+        if record.context.get("sdk") == "qiskit" and backend_name in (None, record.resource_id):
+            yield job_id

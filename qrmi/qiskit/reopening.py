@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qrmi import registry
+from qrmi.codecs.group import TaskGroup
 from qrmi.errors import InvalidInputError
 from qrmi.qiskit.analog import AnalogJob
 from qrmi.qiskit.backends import QRMIBackend
@@ -19,15 +19,18 @@ def job(
     """Open a job again by its id, in this process or another one.
 
     Args:
-        task_id: what ``job_id()`` gave.
+        task_id: what ``job_id()`` gave. Of a job of several tasks, the id of any one will do where
+            the journal knows them.
         resource: where it runs: a handle, a name or a backend; when ``None``, the journal tells.
 
     Raises:
         TaskNotFoundError: the journal knows no such task.
         InvalidInputError: the task is not one of Qiskit's.
     """
-    handle = registry.resource_of_task(task_id) if resource is None else handle_of(resource)
-    context = handle.task_context(task_id)
+    handle = None if resource is None else handle_of(resource)
+    group = TaskGroup.find(task_id, handle)
+    handle, task_id = group.resource, group.id
+    context = group.context()
     kind = context.get("kind")
     if kind == "run":
         return QRMIJob(handle, task_id)

@@ -1,4 +1,4 @@
-"""``backend.run``: circuits to one sampler task, and its result to a ``qiskit.result.Result``.
+"""``backend.run``: circuits to one sampler program, and its result to a ``qiskit.result.Result``.
 
 A result needs a header for each circuit: its name, its registers, which classical bits they hold.
 Headers travel inside the circuits' metadata, which resources give back, so that a job can be
@@ -12,7 +12,7 @@ import json
 import operator
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -23,11 +23,14 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.result import Result
 from qiskit.result.models import ExperimentResult, ExperimentResultData
 
-from qrmi.codecs import bits, gate
+from qrmi.codecs import bits
+from qrmi.codecs.interface import Encoded
 from qrmi.errors import Owner, QrmiError
-from qrmi.payloads import QiskitPrimitive
 from qrmi.qiskit.errors import pub_errors
 from qrmi.qiskit.records import check_registers, portable
+
+if TYPE_CHECKING:
+    from qrmi.qiskit.backends import QRMIBackend
 
 __all__ = ["Header", "Program", "prepare", "read", "recovered", "registered"]
 
@@ -75,15 +78,28 @@ class Header:
 
 @attrs.frozen(kw_only=True)
 class Program:
-    """What `prepare` makes: a payload to send, a context to journal, headers to keep."""
+    """What `prepare` makes: a program to send, a context to journal, headers to keep."""
 
-    payload: QiskitPrimitive
+    encoded: Encoded
     context: dict[str, Any]
     headers: list[Header]
 
 
-def prepare(circuits: Sequence[QuantumCircuit], shots: int, seed: int | None) -> Program:
-    """Make one sampler task of these circuits.
+def prepare(
+    backend: QRMIBackend,
+    circuits: Sequence[QuantumCircuit],
+    shots: int,
+    seed: int | None,
+    more: Mapping[str, Any] | None = None,
+) -> Program:
+    """Make one sampler program of these circuits.
+
+    Args:
+        backend: what they are for.
+        circuits: without unbound parameters.
+        shots: of each circuit.
+        seed: for simulators, or ``None``.
+        more: options of the resource's service beyond those.
 
     Raises:
         InvalidPubError: zero shots, unbound parameters, a register whose name a result cannot hold.
@@ -97,9 +113,11 @@ def prepare(circuits: Sequence[QuantumCircuit], shots: int, seed: int | None) ->
         with pub_errors():
             pubs.append(SamplerPub.coerce(sent, shots))
     with pub_errors():
-        options = {} if seed is None else {"simulator": {"seed_simulator": operator.index(seed)}}
+        options = dict(more or {})
+        if seed is not None:
+            options["simulator"] = {"seed_simulator": operator.index(seed)}
     return Program(
-        payload=gate.encode_sampler(pubs, options=options),
+        encoded=backend.codec.encode_sampler(pubs, device=backend, options=options),
         context=_context(headers),
         headers=headers,
     )

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from qiskit.primitives import BaseSamplerV2, SamplerPubLike
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
-from qrmi.codecs import gate
 from qrmi.qiskit.errors import pub_errors
 from qrmi.qiskit.jobs import QRMIPrimitiveJob
 from qrmi.qiskit.options import SamplerOptions
@@ -21,7 +20,8 @@ __all__ = ["SamplerV2"]
 class SamplerV2(Primitive[SamplerOptions], BaseSamplerV2):  # type: ignore[misc]  # Qiskit is untyped
     """Samples circuits' outputs; the contract is that of ``qiskit.primitives.BaseSamplerV2``.
 
-    All pubs of a call travel in one task. Each classical register comes back as a ``BitArray``,
+    All pubs of a call travel in one task where the resource takes several circuits a task; the job
+    is one in any case. Each classical register comes back as a ``BitArray``,
     bit ``i`` of which is the register's bit ``i``, whatever other registers share its bits.
 
     Args:
@@ -53,10 +53,12 @@ class SamplerV2(Primitive[SamplerOptions], BaseSamplerV2):  # type: ignore[misc]
         coerced = self._coerced(pubs, shots)
         self._check(coerced)
         with pub_errors():
-            payload = gate.encode_sampler(
-                [_portable(pub) for pub in coerced], options=self._options.run_options
+            encoded = self._backend.codec.encode_sampler(
+                [_portable(pub) for pub in coerced],
+                device=self._backend,
+                options=self._options.run_options,
             )
-        return self._start("sampler", payload, coerced)
+        return self._start("sampler", encoded, coerced)
 
     def _coerced(self, pubs: Iterable[SamplerPubLike], shots: int | None) -> list[SamplerPub]:
         default = self._options.default_shots if shots is None else shots

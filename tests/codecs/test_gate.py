@@ -17,8 +17,13 @@ from qiskit.primitives.containers.bindings_array import BindingsArray
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
-from qrmi.codecs import bits, circuits, gate
-from qrmi.errors import InvalidInputError, QrmiError, UnsupportedPayloadError
+from qrmi.codecs import bits, circuits, gate, primitive, primitive_results
+from qrmi.errors import (
+    InvalidInputError,
+    QrmiError,
+    UnexpectedAnswerError,
+    UnsupportedPayloadError,
+)
 from qrmi.payloads import QiskitPrimitive
 
 _ONE = 'OPENQASM 3.0;\ninclude "stdgates.inc";\n'
@@ -53,7 +58,7 @@ def test_sampler_pubs_come_back(shape, count, shots, form):
     values = np.random.default_rng(0).random((*shape, count))
     names = tuple(parameter.name for parameter in circuit.parameters)
     bindings = BindingsArray({names: values} if names else None, shape=shape)
-    payload = gate.encode_sampler([SamplerPub(circuit, bindings, shots)], circuits=form)
+    payload = primitive.encode_sampler([SamplerPub(circuit, bindings, shots)], circuits=form)
     (pub,) = gate.decode_pubs(payload)
     assert pub.shape == shape
     assert pub.shots == shots
@@ -76,7 +81,7 @@ def test_estimator_pubs_come_back(shapes):
         observables[index] = {"X0": 1.5 + number, "ZI": -0.5}
     values = np.ones((*values_shape, 2))
     pub = EstimatorPub.coerce((_ansatz(), observables.tolist(), values, 0.25))
-    (again,) = gate.decode_pubs(gate.encode_estimator([pub]))
+    (again,) = gate.decode_pubs(primitive.encode_estimator([pub]))
     assert again.shape == pub.shape
     assert again.observables.shape == observables_shape
     assert again.observables.tolist() == pub.observables.tolist()
@@ -88,7 +93,7 @@ def test_flattened_observables_have_one_axis():
     observables = [["ZZ"], ["XX"]]
     values = np.arange(6.0).reshape(3, 2)
     pub = EstimatorPub.coerce((_ansatz(), observables, values))
-    (flat,) = gate.decode_pubs(gate.encode_estimator([pub], flatten=True))
+    (flat,) = gate.decode_pubs(primitive.encode_estimator([pub], flatten=True))
     assert flat.shape == (6,)
     assert flat.observables.tolist() == [{"ZZ": 1.0}] * 3 + [{"XX": 1.0}] * 3
     array = flat.parameter_values.as_array(flat.circuit.parameters)
@@ -99,7 +104,7 @@ def test_the_body_is_ibms():
     """Pubs are those of `RuntimeEncoder` to the byte, and IBM's schema takes the whole."""
     runtime = pytest.importorskip("qiskit_ibm_runtime")
     pub = SamplerPub.coerce((_sampled(), np.ones((3, 2)), 7))
-    payload = gate.encode_sampler([pub], options={"default_shots": 5}, qpy_version=17)
+    payload = primitive.encode_sampler([pub], options={"default_shots": 5}, qpy_version=17)
     body = json.loads(payload.input)
     assert body["pubs"] == json.loads(json.dumps([pub], cls=runtime.RuntimeEncoder))
     assert {key: body[key] for key in body if key != "pubs"} == {
@@ -115,7 +120,7 @@ def test_estimator_bodies_fit_ibms_schema():
     """IBM's schema takes our estimator body."""
     schemas = pytest.importorskip("ibm_quantum_schemas.estimator.version_0_1")
     pub = EstimatorPub.coerce((_ansatz(), [["ZZ"], ["XX"]], np.ones((3, 2)), 0.1))
-    payload = gate.encode_estimator([pub], flatten=True)
+    payload = primitive.encode_estimator([pub], flatten=True)
     schemas.ParamsModel.model_validate(json.loads(payload.input))
 
 
@@ -195,7 +200,7 @@ def test_other_programs_are_refused():
 def test_pubs_without_shots_are_not_encoded():
     """Zero or no shots never leave the program."""
     with pytest.raises(InvalidInputError, match="shots"):
-        gate.encode_sampler([SamplerPub(_sampled(0))])
+        primitive.encode_sampler([SamplerPub(_sampled(0))])
 
 
 _JSON = st.recursive(
@@ -219,26 +224,26 @@ def test_junk_in_our_error_out(program, junk):
 def test_junk_results_are_our_error(junk):
     """A result is a `PrimitiveResult` or an error, never something else."""
     for text in (json.dumps(junk), str(junk)):
-        with contextlib.suppress(InvalidInputError):
-            assert isinstance(gate.decode_result(text), PrimitiveResult)
+        with contextlib.suppress(UnexpectedAnswerError):
+            assert isinstance(primitive_results.decode_result(text), PrimitiveResult)
 
 
 def test_plain_results_are_read():
     """The schema without tags: hexadecimal samples, or lists of values."""
     samples = {"c": {"samples": ["0x3", "0x1", "0x0"], "num_bits": 2}}
     text = json.dumps({"results": [{"data": samples, "metadata": {"a": 1}}]})
-    result = gate.decode_result(text)
+    result = primitive_results.decode_result(text)
     assert result[0].data.c.get_bitstrings() == ["11", "01", "00"]
     assert result[0].metadata == {"a": 1}
     values = {"results": [{"data": {"evs": [0.5, 1.0], "stds": [0.0, 0.1]}}]}
-    assert gate.decode_result(json.dumps(values))[0].data.evs.tolist() == [0.5, 1.0]
+    assert primitive_results.decode_result(json.dumps(values))[0].data.evs.tolist() == [0.5, 1.0]
 
 
 def test_the_protocols_literal_results_are_read():
     """The tagged documents of the protocol reference: samples 11, 00, 11; evs 0.5, stds 0.01."""
-    sampled = gate.decode_result(_SAMPLED)
+    sampled = primitive_results.decode_result(_SAMPLED)
     assert sampled[0].data.c.get_bitstrings() == ["11", "00", "11"]
-    estimated = gate.decode_result(_ESTIMATED)
+    estimated = primitive_results.decode_result(_ESTIMATED)
     assert (float(estimated[0].data.evs), float(estimated[0].data.stds)) == (0.5, 0.01)
 
 
@@ -246,7 +251,9 @@ def test_results_come_back():
     """A result survives with its shapes and metadata."""
     array = BitArray(np.arange(24, dtype=np.uint8).reshape(2, 3, 2, 2), 13)
     pub = SamplerPubResult(DataBin(c=array, shape=(2, 3)), {"shots": 2, "circuit_metadata": {}})
-    result = gate.decode_result(gate.encode_result(PrimitiveResult([pub], {"version": 2})))
+    result = primitive_results.decode_result(
+        gate.encode_result(PrimitiveResult([pub], {"version": 2}))
+    )
     assert result[0].data.shape == (2, 3)
     assert result[0].data.c == array
     assert result[0].metadata == pub.metadata
@@ -314,9 +321,9 @@ def test_delays_whose_length_is_a_parameter_are_not_sent():
     circuit = QuantumCircuit(1, 1)
     circuit.delay(Parameter("t"), 0)
     with pytest.raises(InvalidInputError, match="parameter"):
-        gate.encode_sampler([SamplerPub.coerce((circuit, [100]), 1)])
+        primitive.encode_sampler([SamplerPub.coerce((circuit, [100]), 1)])
     circuit.assign_parameters([100], inplace=True)
-    gate.encode_sampler([SamplerPub.coerce((circuit,), 1)])
+    primitive.encode_sampler([SamplerPub.coerce((circuit,), 1)])
 
 
 def test_delays_keep_their_unit():

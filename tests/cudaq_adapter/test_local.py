@@ -147,12 +147,12 @@ def test_a_task_of_nobody(local: qrmi.QuantumResource) -> None:
     from qiskit import QuantumCircuit
     from qiskit.primitives.containers.sampler_pub import SamplerPub
 
-    from qrmi.codecs import gate
+    from qrmi.codecs import primitive
 
     circuit = QuantumCircuit(1)
     circuit.measure_all()
     task = local.task_start(
-        gate.encode_sampler([SamplerPub.coerce(circuit, 10)]), context={"sdk": "qiskit"}
+        primitive.encode_sampler([SamplerPub.coerce(circuit, 10)]), context={"sdk": "qiskit"}
     )
     with pytest.raises(InvalidInputError, match="qiskit"):
         qrmi.cudaq.result(task)

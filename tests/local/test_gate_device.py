@@ -21,7 +21,7 @@ from qiskit.transpiler import (
     generate_preset_pass_manager,
 )
 
-from qrmi.codecs import gate
+from qrmi.codecs import primitive, primitive_results
 from qrmi.codecs.target import read_target, write_target
 from qrmi.errors import InvalidInputError, IsaError, UnsupportedPayloadError
 from qrmi_local.gates.run import run
@@ -62,13 +62,17 @@ def _device(target: Target, **changes: object) -> str:
 
 
 def _sample(circuit: QuantumCircuit, device: object, shots: int = 4000, **options: object):
-    payload = gate.encode_sampler([SamplerPub.coerce((circuit, None, shots))])
-    return gate.decode_result(run(payload, **{"device": device, "seed": 3, **options}))[0]
+    payload = primitive.encode_sampler([SamplerPub.coerce((circuit, None, shots))])
+    return primitive_results.decode_result(
+        run(payload, **{"device": device, "seed": 3, **options})
+    )[0]
 
 
 def _estimate(pub: tuple, device: object, **options: object):
-    payload = gate.encode_estimator([EstimatorPub.coerce(pub)])
-    return gate.decode_result(run(payload, **{"device": device, "seed": 3, **options}))[0]
+    payload = primitive.encode_estimator([EstimatorPub.coerce(pub)])
+    return primitive_results.decode_result(
+        run(payload, **{"device": device, "seed": 3, **options})
+    )[0]
 
 
 def _flipped() -> QuantumCircuit:
@@ -247,7 +251,7 @@ def test_a_malformed_seed_is_refused(seed: object) -> None:
     circuit.measure_all()
     options = {"simulator": {"seed_simulator": seed}}
     with pytest.raises(InvalidInputError, match="seed"):
-        run(gate.encode_sampler([SamplerPub.coerce(circuit, 1)], options=options))
+        run(primitive.encode_sampler([SamplerPub.coerce(circuit, 1)], options=options))
 
 
 def test_what_aer_cannot_run_is_named() -> None:
@@ -256,10 +260,10 @@ def test_what_aer_cannot_run_is_named() -> None:
     circuit.add_var("flag", expr.lift(False))
     circuit.measure(0, 0)
     with pytest.raises(InvalidInputError, match="classical variables"):
-        run(gate.encode_sampler([SamplerPub.coerce(circuit, 1)]))
+        run(primitive.encode_sampler([SamplerPub.coerce(circuit, 1)]))
     empty = EstimatorPub.coerce((QuantumCircuit(0), SparsePauliOp("")), 0.1)
     with pytest.raises(InvalidInputError, match="at least one qubit"):
-        run(gate.encode_estimator([empty]))
+        run(primitive.encode_estimator([empty]))
 
 
 def test_delays_can_be_told_in_seconds_after_the_pass_manager() -> None:
@@ -270,5 +274,5 @@ def test_delays_can_be_told_in_seconds_after_the_pass_manager() -> None:
     circuit.measure_all()
     target = read_target(target_text(None, "local"))
     ready = generate_preset_pass_manager(1, target=target).run(circuit)
-    text = run(gate.encode_sampler([SamplerPub.coerce(ready, 10)]))
-    assert gate.decode_result(text)[0].data.meas.get_counts() == {"1": 10}
+    text = run(primitive.encode_sampler([SamplerPub.coerce(ready, 10)]))
+    assert primitive_results.decode_result(text)[0].data.meas.get_counts() == {"1": 10}

@@ -16,14 +16,16 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.quantum_info import Operator, SparseObservable, SparsePauliOp, Statevector
 
-from qrmi.codecs import gate
+from qrmi.codecs import primitive, primitive_results
 from qrmi.errors import InvalidInputError
 from qrmi_local.gates.run import run
 
 
 def _estimate(*pubs: object, precision: float | None = None, **options: object):
     coerced = [EstimatorPub.coerce(pub, precision) for pub in pubs]
-    return gate.decode_result(run(gate.encode_estimator(coerced), **{"seed": 7, **options}))
+    return primitive_results.decode_result(
+        run(primitive.encode_estimator(coerced), **{"seed": 7, **options})
+    )
 
 
 def _exact(circuit: QuantumCircuit, observable: SparseObservable) -> float:

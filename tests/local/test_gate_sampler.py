@@ -17,7 +17,7 @@ from qiskit.primitives import PrimitiveResult, StatevectorSampler
 from qiskit.primitives.containers.bindings_array import BindingsArray
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
-from qrmi.codecs import gate
+from qrmi.codecs import primitive, primitive_results
 from qrmi.errors import InvalidInputError
 from qrmi.payloads import QiskitPrimitive
 from qrmi_local.gates.run import run
@@ -25,8 +25,8 @@ from qrmi_local.gates.run import run
 
 def _sample(*pubs: object, shots: int = 100, options: dict | None = None, **run_options):
     coerced = [SamplerPub.coerce(pub, shots) for pub in pubs]
-    payload = gate.encode_sampler(coerced, options=options)
-    return gate.decode_result(run(payload, **{"seed": 7, **run_options}))
+    payload = primitive.encode_sampler(coerced, options=options)
+    return primitive_results.decode_result(run(payload, **{"seed": 7, **run_options}))
 
 
 def _assert_alike(result: PrimitiveResult, pubs: list, shots: int) -> None:
@@ -373,7 +373,9 @@ def test_openqasm_is_taken():
         "c[0] = measure q[0];\nc[1] = measure q[1];\n"
     )
     body = {"pubs": [[text, [np.pi, 0.0], 10]], "version": 2, "options": {}}
-    result = gate.decode_result(run(QiskitPrimitive(json.dumps(body), "sampler"), seed=1))
+    result = primitive_results.decode_result(
+        run(QiskitPrimitive(json.dumps(body), "sampler"), seed=1)
+    )
     assert result[0].data.c.get_counts() == {"10": 10}
 
 

@@ -57,8 +57,11 @@ def test_other_options_are_type_errors(local: QuantumResource, primitive: Any) -
 
 
 def test_targets(tiny: QuantumResource) -> None:
-    assert isinstance(get_target(tiny), Target)
-    assert "rzz" not in get_target(tiny).operation_names
+    """`get_target` works, and warns as upstream's does since 0.26.3."""
+    with pytest.warns(DeprecationWarning, match="get_backend"):
+        target = get_target(tiny)
+    assert isinstance(target, Target)
+    assert "rzz" not in target.operation_names
     assert "rzz" in get_backend(tiny, use_fractional_gates=True).operation_names
 
 
@@ -78,6 +81,14 @@ def test_jobs_by_id_clean_up_only_when_told_to(tiny: QuantumResource, driver: An
     with RuntimeJobV2(tiny, task_id):
         pass
     assert driver.stopped == [task_id]
+
+
+def test_jobs_of_a_run_clean_up_when_they_are_closed(tiny: QuantumResource, driver: Any) -> None:
+    """Upstream makes them with ``delete_job``; nothing is cleaned up before the end is seen."""
+    with SamplerV2(tiny).run([flip()]) as job:
+        assert driver.stopped == []
+        assert job.result()[0].data.c.num_shots == 1024
+    assert driver.stopped == [job.job_id()]
 
 
 _WITHOUT_QISKIT = """

@@ -15,7 +15,7 @@ from qiskit_aer.noise import NoiseModel
 
 from qrmi.codecs import isa
 from qrmi.codecs.target import read_target
-from qrmi.errors import InvalidInputError
+from qrmi.errors import InvalidInputError, UnexpectedAnswerError
 from qrmi_local.gates import noise as gate_noise
 from qrmi_local.gates.circuits import Use, used
 from qrmi_local.target import target_text
@@ -121,7 +121,10 @@ def gate_device(text: str | None, noise: bool) -> GateDevice:
     if text is None:
         ideal = json.loads(target_text(None, "local"))["configuration"]
         return GateDevice(None, ideal["max_shots"], noise=False)
-    target = read_target(text)
+    try:
+        target = read_target(text)
+    except UnexpectedAnswerError as error:  # a user's description, no service's answer
+        raise InvalidInputError(error.message) from error
     data = json.loads(text)
     return GateDevice(
         target,

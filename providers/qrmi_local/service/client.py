@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
+import selectors
 import socket
 import subprocess
 import sys
@@ -137,7 +137,9 @@ class Client:
                 self._run_supervisor(writable)
             finally:
                 os.close(writable)
-            arrived, _, _ = select.select([readable], [], [], _START_SECONDS)
+            with selectors.DefaultSelector() as waiting:  # select() fails beyond 1024 open files
+                waiting.register(readable, selectors.EVENT_READ)
+                arrived = waiting.select(_START_SECONDS)
             if not arrived or os.read(readable, 1) != b"1":
                 raise self._unavailable("does not start")
         except (OSError, subprocess.TimeoutExpired) as error:

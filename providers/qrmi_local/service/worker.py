@@ -34,7 +34,8 @@ from typing import Any
 import attrs
 
 from qrmi.errors import QrmiError
-from qrmi.payloads import Payload, from_json
+from qrmi.payload_files import from_json
+from qrmi.payloads import Payload
 from qrmi_local.checks import missing_extra
 from qrmi_local.service.state import State
 from qrmi_local.service.store import Store
