@@ -9,14 +9,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qrmi.primitives.base import QRMIBaseEstimatorV2, QRMIBaseSamplerV2, RuntimeJobV2
+    from qrmi.primitives.base_estimator import QRMIBaseEstimatorV2
+    from qrmi.primitives.base_sampler import QRMIBaseSamplerV2
+    from qrmi.primitives.runtime_job_v2 import RuntimeJobV2
     from qrmi.registry import QRMIService
 
 __all__ = ["QRMIBaseEstimatorV2", "QRMIBaseSamplerV2", "QRMIService", "RuntimeJobV2"]
 
+_HOMES = {
+    "QRMIBaseEstimatorV2": "qrmi.primitives.base_estimator",
+    "QRMIBaseSamplerV2": "qrmi.primitives.base_sampler",
+    "QRMIService": "qrmi.registry",
+    "RuntimeJobV2": "qrmi.primitives.runtime_job_v2",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'qrmi.primitives' has no attribute {name!r}")
-    home = "qrmi.registry" if name == "QRMIService" else "qrmi.primitives.base"
-    return getattr(importlib.import_module(home), name)
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -21,9 +21,8 @@ from qrmi.codecs.analog_text import import_pulser
 
 if TYPE_CHECKING:
     from qrmi.pulser.backend import QRMIEmulatorBackend
-    from qrmi.pulser.connection import QRMIConnection
+    from qrmi.pulser.connection import PulserQRMIConnection, QRMIConnection
     from qrmi.pulser.preparation import SequenceRefusedError
-    from qrmi.pulser.upstream import PulserQRMIConnection
 
 __all__ = [
     "PulserQRMIConnection",
@@ -33,9 +32,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "PulserQRMIConnection": "qrmi.pulser.upstream",
+    "PulserQRMIConnection": "qrmi.pulser.connection",
     "QRMIConnection": "qrmi.pulser.connection",
     "QRMIEmulatorBackend": "qrmi.pulser.backend",
+    "QRMIService": "qrmi.registry",  # older upstream code looks for it here
     "SequenceRefusedError": "qrmi.pulser.preparation",
 }
 

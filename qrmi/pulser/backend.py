@@ -8,9 +8,9 @@ import pulser
 from pulser.backend import BitStrings, EmulationConfig, EmulatorBackend
 from pulser.backend.remote import RemoteBackend, RemoteConnection, RemoteResults
 
-from qrmi.pulser.connection import QRMIConnection
+from qrmi.pulser.connection import PulserQRMIConnection, QRMIConnection
 
-__all__ = ["QRMIEmulatorBackend"]
+__all__ = ["PulserQRMIConnection", "QRMIEmulatorBackend"]  # the former for older upstream code
 
 
 class QRMIEmulatorBackend(RemoteBackend, EmulatorBackend):  # type: ignore[misc]

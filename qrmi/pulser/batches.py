@@ -21,7 +21,7 @@ from qrmi.payloads import AnalogJob, PasqalCloud, PulserBatch
 from qrmi.resource import QuantumResource
 from qrmi.tasks import BatchJob, TaskStatus
 
-__all__ = ["Batches", "batches_of"]
+__all__ = ["Batches", "batches_of", "tasks_of"]
 
 _log = logging.getLogger(__name__)
 _SEPARATOR = "|"  # upstream's: the id of a batch of several tasks is their ids
@@ -54,6 +54,11 @@ def batches_of(resource: QuantumResource) -> Batches:
     return _Native(resource) if resource.capabilities.batches else _Tasks(resource)
 
 
+def tasks_of(resource: QuantumResource) -> Batches:
+    """A task for each job on any resource, as upstream: job ids are pieces of the batch's id."""
+    return _Tasks(resource)
+
+
 class _Tasks:
     """A task for each job."""
 
@@ -64,9 +69,9 @@ class _Tasks:
         if keep_open:
             raise self._no_open_batches()
         started: list[str] = []
-        for single in [_simplest(single) for single in _singles(payload)]:
+        for single, more in [_simplest(single) for single in _singles(payload)]:
             try:
-                started.append(self._resource.task_start(single, context=context))
+                started.append(self._resource.task_start(single, context={**context, **more}))
             except QrmiError as error:
                 raise self._undone(started, len(payload.jobs), error) from error
         return _SEPARATOR.join(started)
@@ -177,11 +182,15 @@ def _singles(payload: PulserBatch) -> list[PulserBatch]:
     ]
 
 
-def _simplest(payload: PulserBatch) -> PulserBatch | PasqalCloud:
-    """The form that every service knows, where it says all that there is to say."""
+def _simplest(payload: PulserBatch) -> tuple[PulserBatch | PasqalCloud, dict[str, Any]]:
+    """The form that every service knows, where it says all that there is to say.
+
+    With it, what the context of the whole batch cannot tell of this job.
+    """
     (job,) = payload.jobs
     if payload.configuration is not None or payload.device_type is not None or job.runs is None:
-        return payload
+        return payload, {}
     if not job.variables:
-        return PasqalCloud(payload.sequence, job.runs)
-    return encode_single(decode_sequence(payload.sequence).build(**job.variables), job.runs)
+        return PasqalCloud(payload.sequence, job.runs), {}
+    built = decode_sequence(payload.sequence).build(**job.variables)
+    return encode_single(built, job.runs), {"duration": int(built.get_duration())}

@@ -23,17 +23,16 @@ from qrmi.errors import (
     InvalidInputError,
     QrmiError,
     UnsupportedFunctionError,
-    UnsupportedPayloadError,
     WaitTimeoutError,
 )
 from qrmi.payloads import PulserBatch
 from qrmi.pulser import preparation
-from qrmi.pulser.batches import batches_of
+from qrmi.pulser.batches import batches_of, tasks_of
 from qrmi.resource import QuantumResource
 from qrmi.tasks import BatchJob, TaskStatus
 from qrmi.waiting import Deadline, SystemClock
 
-__all__ = ["QRMIConnection"]
+__all__ = ["PulserQRMIConnection", "QRMIConnection"]
 
 _JOB_STATUSES = {
     TaskStatus.QUEUED: JobStatus.PENDING,
@@ -68,12 +67,7 @@ class QRMIConnection(RemoteConnection):  # type: ignore[misc]
     ) -> None:
         if resource is None or isinstance(resource, str):
             resource = registry.open(resource)
-        if PulserBatch.FORMAT not in resource.payloads:
-            raise UnsupportedPayloadError(
-                f"{resource.resource_id()} does not run pulse sequences",
-                hint=f"it takes: {', '.join(sorted(resource.payloads)) or 'nothing'}",
-                resource_id=resource.resource_id(),
-            )
+        resource.require(PulserBatch.FORMAT, "pulse sequences")
         self._resource = resource
         self._timeout_seconds = timeout_seconds
         self._batches = batches_of(resource)
@@ -270,6 +264,33 @@ class QRMIConnection(RemoteConnection):  # type: ignore[misc]
             return self._resource.task_logs(job_id).strip()[-_LONGEST_LOG:]
         except QrmiError:
             return ""  # the reason that is being told matters more
+
+
+class PulserQRMIConnection(QRMIConnection):
+    """`QRMIConnection` as upstream spells it: ``qrmi=``, and `submit` waits unless told not to.
+
+    Each job is a task of its own, and a batch's id is the ids of its tasks, joined by ``|``; there
+    are no open batches.
+    """
+
+    def __init__(self, qrmi: QuantumResource | None = None) -> None:
+        super().__init__(qrmi)
+        self._batches = tasks_of(self._resource)
+
+    def supports_open_batch(self) -> bool:
+        """False."""
+        return False
+
+    def submit(
+        self,
+        sequence: pulser.Sequence,
+        wait: bool = True,
+        open: bool = False,  # noqa: A002 (Pulser's name)
+        batch_id: str | None = None,
+        **kwargs: Any,
+    ) -> RemoteResults:
+        """See `QRMIConnection.submit`."""
+        return super().submit(sequence, wait, open, batch_id, **kwargs)
 
 
 class _TellingResults(RemoteResults):  # type: ignore[misc]

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from qrmi import config, payloads, registry
+from qrmi import config, payload_files, registry
 from qrmi.cli import console, exits, guard, output
 from qrmi.errors import (
     EnvVarNotSetError,
@@ -46,7 +46,7 @@ INPUT is JSON, told apart by its keys:
   sequence, job_runs              Pasqal and `local`
   human_qir, input_params         Alice & Bob
   iqmjson, job_type               IQM (use_timeslot, tag)
-  job_spec                        OQTOPUS
+  job_type, program               OQTOPUS (or all of it as job_spec)
 A text may also be given as the JSON object that it is the text of.
 
 NAME is one of the resources that the scheduler gave this job; outside a job, any resource that
@@ -185,7 +185,7 @@ class App:
 
 def _read(path: Path) -> Payload:
     try:
-        return payloads.from_json(path.read_text(encoding="utf-8"))
+        return payload_files.from_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidInputError(f"cannot read {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -1,11 +1,10 @@
-"""The upstream library's module for Pasqal devices: analog circuits through a handle."""
+"""The analog sampler, its backend and its jobs with the constructors of the upstream library."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from qrmi.qiskit import analog
 from qrmi.qiskit.analog import AnalogJob, AnalogSamplerV2
 from qrmi.resource import QuantumResource
 
@@ -13,16 +12,34 @@ if TYPE_CHECKING:
     from pulser.devices import Device
     from qiskit import QuantumCircuit
 
-__all__ = [
-    "QPPSamplerV2",
-    "QRMIPasqalBackend",
-    "QRMIPasqalJob",
-    "SamplerV2",
-    "get_device",
-    "get_target",
-]
+__all__ = ["QPPSamplerV2", "QRMIPasqalBackend", "QRMIPasqalJob", "SamplerV2"]
 
-QRMIPasqalJob = AnalogJob
+
+class QRMIPasqalJob(AnalogJob):
+    """A job of an analog circuit.
+
+    Args:
+        qrmi: the handle.
+        job_id: the task.
+        backend_name: no effect: results name the handle.
+        poll_interval_seconds: no effect: the handle asks when it is worth while.
+        timeout_seconds: the longest wait of ``result()``; ``None`` for no limit.
+        delete_job: no effect: a task is never stopped because its job is dropped.
+        **kwargs: as for `AnalogJob`.
+    """
+
+    def __init__(
+        self,
+        qrmi: QuantumResource,
+        job_id: str,
+        backend_name: str | None = None,
+        *,
+        poll_interval_seconds: float = 1.0,
+        timeout_seconds: float | None = None,
+        delete_job: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(qrmi, job_id, timeout_seconds=timeout_seconds, **kwargs)
 
 
 class SamplerV2(AnalogSamplerV2):
@@ -32,6 +49,8 @@ class SamplerV2(AnalogSamplerV2):
         qrmi: the handle.
         options: a mapping with ``default_shots`` and ``run_options``.
     """
+
+    _made_job = QRMIPasqalJob
 
     def __init__(self, qrmi: QuantumResource, *, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(qrmi, options=options)
@@ -45,10 +64,11 @@ class QRMIPasqalBackend:
 
     Args:
         qrmi: the handle.
+        options: as for `SamplerV2`.
     """
 
-    def __init__(self, qrmi: QuantumResource) -> None:
-        self._sampler = AnalogSamplerV2(qrmi)
+    def __init__(self, qrmi: QuantumResource, *, options: Mapping[str, Any] | None = None) -> None:
+        self._sampler = SamplerV2(qrmi, options=options)
         self.name = qrmi.resource_id()
 
     @property
@@ -61,32 +81,13 @@ class QRMIPasqalBackend:
         run_input: QuantumCircuit,
         shots: int | None = None,
         values: Mapping[str, float] | None = None,
+        **_ignored: object,
     ) -> AnalogJob:
         """Start one task; do not wait for it.
 
         Args:
             run_input: an analog circuit.
-            shots: 1024 when absent.
+            shots: the option ``default_shots``, which is 1024, when absent.
             values: values of the circuit's parameters, by name.
         """
         return self._sampler.run([(run_input, dict(values) if values else None)], shots=shots)
-
-
-def get_device(qrmi: QuantumResource) -> Device:
-    """The Pulser device of a handle.
-
-    Raises:
-        UnsupportedPayloadError: the resource describes no device for pulse sequences.
-    """
-    return analog.device_of(qrmi)
-
-
-def get_target(qrmi: QuantumResource) -> Any:
-    """The device as qiskit-pasqal-provider's ``PasqalTarget``.
-
-    Raises:
-        UnsupportedPayloadError: the resource describes no device for pulse sequences.
-    """
-    from qiskit_pasqal_provider.providers.target import PasqalTarget
-
-    return PasqalTarget(device=analog.device_of(qrmi))
