@@ -8,11 +8,23 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from qrmi.cli import arguments, config, console, demo, exits, guard, resources, run_program, tasks
+from qrmi.cli import (
+    arguments,
+    config,
+    conformance,
+    console,
+    demo,
+    exits,
+    guard,
+    resources,
+    run_program,
+    sandbox,
+    tasks,
+)
 
 __all__ = ["build_parser", "run"]
 
-_GROUPS = (demo, resources, run_program, tasks, config)
+_GROUPS = (demo, resources, run_program, tasks, config, conformance, sandbox)
 _INTERRUPTED = "interrupted; a task that was started goes on: `qrmi tasks` lists it"
 _EPILOG = (
     """\

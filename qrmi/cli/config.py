@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import itertools
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,10 +17,12 @@ from qrmi.cli import arguments, console, exits
 from qrmi.config import Config, ResourceDef
 from qrmi.errors import QrmiError
 from qrmi.settings import Declaration, EnvironmentSource, Settings
+from qrmi.transport import HttpSettings
 
 __all__ = ["Finding", "add_commands", "check", "settings_table"]
 
 _BAD = frozenset({"missing", "malformed", "plug-in"})
+_WARNINGS = frozenset({"unknown", "readable"})
 _MARKS = {"set": "ok", "default": "ok", "unknown": "unknown", "readable": "readable"}
 
 
@@ -61,6 +64,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "file", metavar="FILE", nargs="?", type=Path, help="default: the file in force"
     )
+    parser.add_argument("--all", action="store_true", help="list defaults, too")
     arguments.json_flag(parser)
     parser.set_defaults(run=_check)
     parser = arguments.add_command(
@@ -88,7 +92,7 @@ def _check(args: argparse.Namespace) -> int:
             {"file": str(path) if path else None, "problems": problems, "findings": rows}
         )
     else:
-        _show(path, findings, problems)
+        _show(path, findings, with_defaults=args.all)
     return exits.Exit.ERROR if problems else exits.Exit.OK
 
 
@@ -192,16 +196,30 @@ def _unknown_keys(
         yield Finding(resource=name, state="unknown", key=key, text=text)
 
 
-def _show(path: Path | None, findings: Sequence[Finding], problems: int) -> None:
+def _show(path: Path | None, findings: Sequence[Finding], *, with_defaults: bool) -> None:
     console.out(f"file: {path}" if path else "no qrmi_config.json; `local` needs none")
-    rows = [
-        (f.resource or "(file)", f.key or "-", _MARKS.get(f.state, f.state.upper()), _remark(f))
-        for f in findings
-    ]
+    for resource, group in itertools.groupby(findings, lambda finding: finding.resource):
+        _show_resource(resource, list(group), with_defaults=with_defaults)
+    problems = sum(finding.is_problem for finding in findings)
+    warnings = sum(finding.state in _WARNINGS for finding in findings)
+    console.out(f"\n{problems} problem(s), {warnings} warning(s)")
+
+
+def _show_resource(name: str, findings: Sequence[Finding], *, with_defaults: bool) -> None:
+    shown = [f for f in findings if with_defaults or f.state != "default"]
+    rows = [(_shown_key(f), _MARKS.get(f.state, f.state.upper()), _remark(f)) for f in shown]
+    console.out()
+    console.out(console.styled(name or "the file itself", "bold"))
     if rows:
-        console.table(("resource", "setting", "state", "value or remark"), rows)
-    warnings = sum(f.state in ("unknown", "readable") for f in findings)
-    console.out(f"{problems} problem(s), {warnings} warning(s)")
+        console.table(("  setting", "state", "value or remark"), rows)
+    if hidden := len(findings) - len(shown):
+        console.out(f"  {'the other ' if rows else ''}{hidden} have their defaults")
+
+
+def _shown_key(finding: Finding) -> str:
+    """As it stands in the file; where it has to be set or mended, the whole variable."""
+    whole = finding.is_problem or not finding.key
+    return "  " + (finding.key if whole else finding.key.removeprefix(f"{finding.resource}_"))
 
 
 def _remark(finding: Finding) -> str:
@@ -250,12 +268,26 @@ def _settings(args: argparse.Namespace) -> int:
     if args.json:
         console.out_json(rows)
         return exits.Exit.OK
+    common = [d.key for d in HttpSettings.declarations().values()]
+    over_http = [row for row in rows if row["key"] in common]
+    for name, group in itertools.groupby(rows, lambda row: row["type"]):
+        _show_settings(name, [row for row in group if row["key"] not in common])
+    if over_http:
+        first = over_http[0]["type"]
+        _show_settings(
+            "common to all types that are reached over HTTP",
+            [row for row in over_http if row["type"] == first],
+        )
+    return exits.Exit.OK
+
+
+def _show_settings(title: str, rows: Sequence[dict[str, Any]]) -> None:
+    console.out(console.styled(title, "bold"))
     console.table(
-        ("type", "setting", "kind", "default", "what it is"),
+        ("  setting", "kind", "default", "what it is"),
         [
             (
-                row["type"],
-                row["key"],
+                f"  {row['key']}",
                 row["kind"],
                 "required" if row["required"] else row["default"],
                 row["help"],
@@ -263,4 +295,4 @@ def _settings(args: argparse.Namespace) -> int:
             for row in rows
         ],
     )
-    return exits.Exit.OK
+    console.out()

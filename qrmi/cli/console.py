@@ -10,13 +10,14 @@ import io
 import json
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from qrmi.errors import QrmiError
+from qrmi.errors import QrmiError, TaskNotReadyError, UnsupportedFunctionError, WaitTimeoutError
 from qrmi.tasks import TaskStatus
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ascii_only",
     "error",
     "error_fields",
+    "labelled",
     "notice",
     "out",
     "out_json",
@@ -33,6 +35,10 @@ __all__ = [
 ]
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+_GAP = "  "
+_LABEL = 14  # columns
+_LEAST_PROSE = 24  # columns: sentences folded to less cannot be read
+_LEAST_NAME = 10
 _OWNERS = {
     "user": "you can put this right",
     "site": "your site's administrators can put this right",
@@ -40,6 +46,9 @@ _OWNERS = {
     "network": "the network or the service did not answer",
 }
 
+
+_NOBODYS = (UnsupportedFunctionError, TaskNotReadyError, WaitTimeoutError)
+"""Errors that there is nothing to put right about."""
 
 _COMMAND_HINTS = {
     "TaskNotReadyError": "wait for it with `qrmi result {id} --wait`",
@@ -85,7 +94,8 @@ def error(problem: QrmiError, *, as_json: bool) -> None:
     stream = sys.stderr
     notice(f"{styled('error:', 'red', stream)} {problem.message}")
     ids = {"resource": problem.resource_id, "task": problem.task_id}
-    for label, value in {"hint": _hint(problem), **ids, "who": _OWNERS[problem.owner]}.items():
+    who = "" if type(problem) in _NOBODYS else _OWNERS[problem.owner]
+    for label, value in {"hint": _hint(problem), **ids, "who": who}.items():
         if value:
             notice(f"  {styled(label + ':', 'dim', stream)} {value}")
 
@@ -126,30 +136,83 @@ def ascii_only() -> bool:
     return False
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table to stdout: with rules and colours on a terminal, else plain and aligned."""
+def labelled(pairs: Iterable[tuple[str, str]]) -> None:
+    """Write lines that begin with a label to stdout; on a terminal, long ones are wrapped."""
+    console = _rich_console(sys.stdout)
+    wrapper = textwrap.TextWrapper(
+        max(console.width - _LABEL - 4, _LEAST_PROSE) if console else sys.maxsize,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for label, text in pairs:
+        for number, part in enumerate(wrapper.wrap(text) or [""]):
+            shown = styled(f"{'' if number else label:<{_LABEL}}", "dim")
+            out(f"  {shown} {part}")
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, fold: str | None = None
+) -> None:
+    """Write a table to stdout: in colours and as wide as a terminal, else plain and aligned.
+
+    Where a terminal is too narrow, the column ``fold`` (the last one, if none is named) is folded;
+    when that would leave it too little, the last column goes below its row.
+    """
     texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
     console = _rich_console(sys.stdout)
     if console is None or not console.is_terminal:
         _plain_table(columns, texts)
         return
+    index = columns.index(fold) if fold else len(columns) - 1
+    widths = _widths([columns, *texts])
+    room = console.width - sum(widths) + widths[index] - len(_GAP) * (len(widths) - 1)
+    if room >= min(widths[index], _LEAST_NAME if fold else _LEAST_PROSE):
+        _rich_table(console, columns, texts, index)
+    else:
+        _stacked_table(columns, texts, console.width)
+
+
+def _rich_table(
+    console: Any, columns: Sequence[str], rows: Sequence[Sequence[str]], fold: int
+) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold cyan")
-    for index, column in enumerate(columns):  # where space is short, the last one is folded
-        grid.add_column(column, overflow="fold", no_wrap=index < len(columns) - 1)
-    for row in texts:
+    grid = Table(box=None, padding=(0, len(_GAP), 0, 0), pad_edge=False, header_style="bold cyan")
+    for index, column in enumerate(columns):
+        grid.add_column(column, overflow="fold", no_wrap=index != fold)
+    for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
     console.print(grid)
 
 
+def _stacked_table(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> None:
+    """The last column's texts on lines of their own, below their rows."""
+    heads = [[*columns[:-1]], *([*row[:-1]] for row in rows)]
+    lines = _aligned(heads)
+    out(styled(lines[0], "bold"))
+    below = textwrap.TextWrapper(
+        max(width - 4, _LEAST_PROSE), break_long_words=False, break_on_hyphens=False
+    )
+    for line, row in zip(lines[1:], rows, strict=True):
+        out(line)
+        for part in below.wrap(row[-1]):
+            out(f"    {styled(part, 'dim')}")
+
+
 def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    lines = [[column.upper() for column in columns], *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    for line in lines:
-        cells = (f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True))
-        out("  ".join(cells).rstrip())
+    for line in _aligned([[column.upper() for column in columns], *rows]):
+        out(line)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = _widths(rows)
+    padded = ([f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)] for row in rows)
+    return [_GAP.join(cells).rstrip() for cells in padded]
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
 
 
 def _rich_console(stream: TextIO) -> Any:

@@ -44,6 +44,7 @@ DEMOS = (
         expectation="all zeros or all ones, half and half",
         order="qubit 0 is the rightmost bit",
         module="qrmi.cli.demos.qiskit_demo",
+        programs="gate programs",
         needs="qiskit",
         install="pip install 'openqrmi[qiskit]'",
         takes=_takes_gates,
@@ -54,6 +55,7 @@ DEMOS = (
         expectation="101 in 94.5 % of the shots",
         order="qubit 0 is the leftmost bit",
         module="qrmi.cli.demos.cudaq_demo",
+        programs="gate programs",
         needs="cudaq",
         install=_INSTALL_CUDAQ,
         takes=_takes_gates,
@@ -64,6 +66,7 @@ DEMOS = (
         expectation="every second atom excited: 1010101 dominates",
         order="atom 0 is the leftmost bit",
         module="qrmi.cli.demos.pulser_demo",
+        programs="pulse sequences",
         needs="pulser",
         install="pip install 'openqrmi[pulser]'",
         takes=_takes_pulses,
@@ -148,7 +151,7 @@ def _show(report: Report) -> None:
         console.out(f"  {console.styled('not installed', 'yellow')}: {demo.install}")
     elif report.status == "not supported":
         console.out(
-            f"  {console.styled('not for this resource', 'yellow')}: it takes no such programs"
+            f"  {console.styled('not for this resource', 'yellow')}: it takes no {demo.programs}"
         )
     elif report.error is not None:
         console.error(report.error, as_json=False)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from qrmi.cli import console, results
+from qrmi.codecs.group import TaskGroup
 from qrmi.errors import InvalidInputError, QrmiError
 
 __all__ = ["check_writable", "emit", "write"]
@@ -43,30 +45,49 @@ def write(out: Path, text: str, task_id: str) -> None:
         ) from error
 
 
-def emit(text: str, *, head: dict[str, Any], out: Path | None, as_json: bool, top: int) -> None:
-    """Show a completed task's result, and write it to ``out`` when that is given.
+def emit(
+    tasks: TaskGroup,
+    texts: Sequence[str],
+    *,
+    head: dict[str, Any],
+    out: Path | None,
+    as_json: bool,
+    top: int,
+) -> None:
+    """Show a completed program's result, and write it to ``out`` when that is given.
 
     Args:
-        text: the result as the resource wrote it.
+        tasks: the program.
+        texts: the results as the resource wrote them, one a task.
         head: the ids that go first in JSON; ``task_id`` among them.
-        out: where to write ``text`` verbatim, or ``None``.
+        out: where to write the text verbatim, several as one JSON list; or ``None``.
         as_json: one JSON value on stdout: ``head``, ``parts`` (counts or values) and ``result``
             (what the resource wrote); the last is left out when ``out`` has it.
         top: how many outcomes a histogram shows.
     """
     if out is not None:
-        write(out, text, head["task_id"])
-    parts = results.read(text)
+        write(out, _joined(texts), head["task_id"])
+    parts = results.of_program(tasks, texts)
     if as_json:
-        raw = {"out": str(out)} if out is not None else {"result": _value(text)}
+        values = [_value(text) for text in texts]
+        raw = {"result": values[0] if len(values) == 1 else values}
+        if out is not None:
+            raw = {"out": str(out)}
         console.out_json({**head, "parts": results.as_json(parts), **raw})
         return
     if parts:
         results.show(parts, top=top)
     elif out is None:
-        console.out(text)
+        console.out(_joined(texts))
     if out is not None:
         console.notice(f"result written to {out}")
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """One text as it is; several as a JSON list of them."""
+    if len(texts) == 1:
+        return texts[0]
+    return json.dumps([_value(text) for text in texts], ensure_ascii=False)
 
 
 def _value(text: str) -> Any:

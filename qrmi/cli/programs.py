@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from qrmi import payloads
+from qrmi import payload_files
 from qrmi.errors import InvalidInputError, MissingExtraError
 from qrmi.payloads import PasqalCloud, Payload
 
@@ -202,7 +202,7 @@ def _from_json(text: str, name: str, shots: int | None) -> PayloadProgram:
     if keys >= _AHS_KEYS:
         return _analog("analog Hamiltonian program", text, shots)
     try:
-        payload = payloads.from_json(text)
+        payload = payload_files.from_json(text)
     except InvalidInputError as error:
         hint = error.hint if isinstance(data, dict) else _KNOWN
         raise InvalidInputError(f"{name}: {error.message}", hint=hint) from error

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
 
 from qrmi import registry
 from qrmi.cli import arguments, console, parallel
+from qrmi.codecs.interface import gate_codec
 from qrmi.errors import QrmiError
 from qrmi.resource import QuantumResource
 from qrmi.tasks import ResourceStatus
 
 __all__ = ["add_commands", "summary_of_target"]
 
-_ORIGINS = {"job": "this job", "file": "configuration file", "embedded": "built in"}
+_ORIGINS = {
+    "job": "job",
+    "file": "file",
+    "account": "account",
+    "embedded": "built in",
+}
+_ABILITIES = {
+    "sessions": "hold the device for a session",
+    "logs": "give logs",
+    "stop_running": "stop a running task",
+    "queue_position": "tell its queue",
+    "idempotency_key": "find a task by its key",
+    "batches": "take batches of jobs",
+    "push": "hold a request until a task ends",
+}
 _PATIENCE_SECONDS = 20.0
 
 
@@ -48,7 +64,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _resources(args: argparse.Namespace) -> int:
-    available = registry.resources()
+    available = registry.expanded(registry.resources())
     answers = parallel.ask_all(
         [functools.partial(_status, entry) for entry in available], _PATIENCE_SECONDS
     )
@@ -60,7 +76,7 @@ def _resources(args: argparse.Namespace) -> int:
         (entry.name, entry.type_name, _ORIGINS.get(entry.origin, entry.origin), *_cells(answer))
         for entry, answer in zip(available, answers, strict=True)
     ]
-    console.table(("name", "type", "from", "status", "pending", "remarks"), rows)
+    console.table(("name", "type", "from", "status", "queue", "remarks"), rows)
     return 0
 
 
@@ -101,8 +117,7 @@ def _show(args: argparse.Namespace) -> int:
         console.out_json(_everything(resource, entry, status, target))
         return 0
     console.out(console.styled(f"{resource.resource_id()} ({resource.type_name})", "bold"))
-    for label, text in _lines(resource, entry, status, target):
-        console.out(f"  {console.styled(f'{label:<14}', 'dim')} {text}")
+    console.labelled(_lines(resource, entry, status, target))
     return 0
 
 
@@ -136,14 +151,35 @@ def _lines(
     state, pending, remarks = _cells(status)
     yield "status", ", ".join(filter(None, (state, remarks)))
     if pending:
-        yield "pending tasks", pending
+        yield "queue", f"{pending} waiting"
+    if isinstance(status, ResourceStatus) and status.capacity is not None:
+        yield "slots", f"{status.capacity.available_slots} of {status.capacity.max_slots} free"
     yield "takes", ", ".join(sorted(resource.payloads))
-    abilities = attrs.asdict(resource.capabilities)
-    yield "can", ", ".join(k.replace("_", " ") for k, v in abilities.items() if v is True) or "-"
+    able = [text for name, text in _ABILITIES.items() if getattr(resource.capabilities, name)]
+    yield "can", ", ".join(able) or "-"
     if isinstance(target, QrmiError):
         yield "device", f"not known: {target}"
     else:
-        yield from summary_of_target(target)
+        yield from _lines_of_device(resource, target)
+
+
+def _lines_of_device(resource: QuantumResource, text: str) -> Iterator[tuple[str, str]]:
+    """From a form that is known here, else through the codec of the resource's programs."""
+    lines = list(summary_of_target(text))
+    if not lines or lines[0][0] == "device":
+        with contextlib.suppress(QrmiError):
+            lines = list(_lines_of_codec(resource, text))
+    yield from lines
+
+
+def _lines_of_codec(resource: QuantumResource, text: str) -> Iterator[tuple[str, str]]:
+    codec = gate_codec(resource)
+    target, limits = codec.read_target(text), codec.read_limits(text)
+    coupled = target.build_coupling_map()
+    yield "gate device", _size(target.num_qubits, coupled.get_edges() if coupled else ())
+    yield "gates", " ".join(sorted(target.operation_names))
+    if limits.max_shots:
+        yield "most shots", f"{limits.max_shots:,}"
 
 
 def summary_of_target(text: str) -> Iterator[tuple[str, str]]:
@@ -163,13 +199,18 @@ def summary_of_target(text: str) -> Iterator[tuple[str, str]]:
 def _gate_lines(configuration: dict[str, Any]) -> Iterator[tuple[str, str]]:
     name = configuration.get("backend_name")
     simulator = " (simulator)" if configuration.get("simulator") else ""
-    coupling = configuration.get("coupling_map")
-    links = f"{len(coupling)} coupled pairs" if coupling else "every qubit with every other"
-    yield "gate device", f"{name}{simulator}: {configuration.get('n_qubits', '?')} qubits, {links}"
+    size = _size(configuration.get("n_qubits"), configuration.get("coupling_map") or ())
+    yield "gate device", f"{name}{simulator}: {size}"
     gates = configuration.get("supported_instructions") or configuration.get("basis_gates") or []
     yield "gates", " ".join(sorted(str(gate) for gate in gates)) or "not told"
     if configuration.get("max_shots"):
         yield "most shots", f"{configuration['max_shots']:,}"
+
+
+def _size(qubits: int | None, couplings: Iterable[Sequence[int]]) -> str:
+    pairs = {frozenset(pair) for pair in couplings}  # most devices list both directions
+    links = f"{len(pairs)} coupled pairs" if pairs else "every qubit with every other"
+    return "1 qubit" if qubits == 1 else f"{qubits or '?'} qubits, {links}"
 
 
 def _analog_line(device: dict[str, Any]) -> str:

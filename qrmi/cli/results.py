@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from qrmi.cli import console
 from qrmi.cli.histogram import bars
+from qrmi.codecs.group import TaskGroup
+from qrmi.codecs.interface import gate_codec
 from qrmi.errors import QrmiError
 
-__all__ = ["Counts", "Values", "as_json", "read", "show"]
+if TYPE_CHECKING:
+    from qiskit.primitives import PrimitiveResult
+
+__all__ = ["Counts", "Values", "as_json", "of_program", "read", "show"]
 
 GATE_ORDER = "qubit 0 is the rightmost bit"
 ANALOG_ORDER = "atom 0 is the leftmost bit"
@@ -49,21 +54,39 @@ class Values:
     errors: Sequence[float]
 
 
-def read(text: str) -> list[Counts | Values]:
-    """The parts of a result; empty when its form is not known (show the text itself then)."""
+def of_program(tasks: TaskGroup, texts: Sequence[str]) -> list[Counts | Values]:
+    """The parts of a program's result; empty when its form is not known (show the texts then).
+
+    Args:
+        tasks: the program.
+        texts: its tasks' results, in order.
+    """
+
+    def decode(texts: Sequence[str]) -> PrimitiveResult:
+        return gate_codec(tasks.resource).decode_result(texts, tasks.notes())
+
+    return read(texts, decode)
+
+
+def read(
+    texts: Sequence[str], decode: Callable[[Sequence[str]], PrimitiveResult]
+) -> list[Counts | Values]:
+    """The parts of a result, as `of_program`.
+
+    Args:
+        texts: the results of the tasks.
+        decode: reads them when they are those of gate programs.
+    """
     try:
-        data = json.loads(text)
+        values = [json.loads(text) for text in texts]
     except (ValueError, RecursionError):
-        return []
-    if not isinstance(data, dict):
-        return []
-    if isinstance(data.get("counter"), dict):
-        return [_analog("", data["counter"])]
-    if isinstance(data.get("jobs"), list):
-        return list(_batch(data["jobs"]))
+        values = []
+    if values and all(_is_analog(value) for value in values):
+        jobs = [job for value in values for job in value.get("jobs", [value])]
+        return list(_batch(jobs))
     try:
-        return list(_primitive(text))
-    except QrmiError:
+        return list(_primitive(decode(texts)))
+    except (QrmiError, ImportError):
         return []
 
 
@@ -100,6 +123,13 @@ def _heading(text: str) -> None:
         console.out(console.styled(text, "bold"))
 
 
+def _is_analog(value: Any) -> bool:
+    """A counter, or a batch of them."""
+    return isinstance(value, dict) and (
+        isinstance(value.get("counter"), dict) or isinstance(value.get("jobs"), list)
+    )
+
+
 def _analog(label: str, counter: Mapping[str, int]) -> Counts:
     return Counts(label=label, order=ANALOG_ORDER, counts=dict(counter))
 
@@ -110,12 +140,7 @@ def _batch(jobs: Sequence[Any]) -> Iterator[Counts]:
             yield _analog(f"job {index}" if len(jobs) > 1 else "", job["counter"])
 
 
-def _primitive(text: str) -> Iterator[Counts | Values]:
-    try:
-        from qrmi.codecs import gate
-    except ImportError:
-        return
-    result = gate.decode_result(text)
+def _primitive(result: PrimitiveResult) -> Iterator[Counts | Values]:
     for index, pub in enumerate(result):
         label = f"program {index}" if len(result) > 1 else ""
         if "evs" in pub.data:

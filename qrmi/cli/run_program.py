@@ -10,6 +10,7 @@ from typing import Any
 from qrmi import registry
 from qrmi.cli import arguments, console, exits, output, programs, waiting
 from qrmi.cli.programs import DEFAULT_SHOTS, GateProgram, PayloadProgram
+from qrmi.codecs.group import TaskGroup
 from qrmi.errors import IsaError, MissingExtraError
 from qrmi.resource import QuantumResource
 from qrmi.tasks import TaskStatus
@@ -60,19 +61,19 @@ def _run(args: argparse.Namespace) -> int:
     output.check_writable(args.out)
     program = programs.load(args.file, args.shots)
     resource = registry.open(args.name)
-    task_id = _start(resource, program, args)
-    head = {"task_id": task_id, "resource": resource.resource_id()}
+    tasks = TaskGroup(resource, _start(resource, program, args))
+    head = {"task_id": tasks.id, "resource": resource.resource_id()}
     if args.no_wait:
         if args.json:
             console.out_json({**head, "status": "started"})
         else:
-            console.out(task_id)
-            console.notice(waiting.how_to_come_back(task_id))
+            console.out(tasks.id)
+            console.notice(waiting.how_to_come_back(tasks.id))
         return exits.Exit.OK
-    status = waiting.wait(resource, task_id, args.timeout, quiet=args.json)
-    text = resource.task_result(task_id).value  # raises the reason when the task did not complete
+    status = waiting.wait(tasks, args.timeout, quiet=args.json)
+    texts = tasks.texts()  # raises the reason when a task did not complete
     head["status"] = status.name.lower()
-    output.emit(text, head=head, out=args.out, as_json=args.json, top=args.top)
+    output.emit(tasks, texts, head=head, out=args.out, as_json=args.json, top=args.top)
     return exits.of_status(TaskStatus.COMPLETED)
 
 

@@ -13,9 +13,9 @@ import attrs
 
 from qrmi import journal, registry
 from qrmi.cli import arguments, console, exits, output, parallel, waiting
+from qrmi.codecs.group import TaskGroup
 from qrmi.errors import InvalidInputError, QrmiError
 from qrmi.journal import TaskRecord
-from qrmi.resource import QuantumResource
 from qrmi.tasks import TaskStatus
 
 __all__ = ["add_commands"]
@@ -106,7 +106,8 @@ def _tasks(args: argparse.Namespace) -> int:
     if not shown:
         console.notice("no tasks yet: start one with `qrmi run` or `qrmi demo`")
         return exits.Exit.OK
-    console.table(("id", "resource", "status", "started", "by"), [_cells(r) for r in shown])
+    columns = ("id", "resource", "status", "started", "by")
+    console.table(columns, [_cells(r) for r in shown], fold="resource")
     if len(records) > len(shown):
         console.notice(f"{len(records) - len(shown):,} older ones: qrmi tasks --all")
     return exits.Exit.OK
@@ -170,10 +171,10 @@ def _fields(record: TaskRecord) -> dict[str, Any]:
 # --- one task ---------------------------------------------------------------------------------
 
 
-def _found(args: argparse.Namespace) -> tuple[QuantumResource, str]:
-    """The task that ``args.id`` names or begins, and the resource that it is on."""
+def _found(args: argparse.Namespace) -> TaskGroup:
+    """The task that ``args.id`` names or begins; all tasks of a program that it belongs to."""
     if args.resource is not None:
-        return registry.open(args.resource), args.id
+        return TaskGroup(registry.open(args.resource), args.id)
     if not args.id:
         raise InvalidInputError("the task id is empty", hint="`qrmi tasks` lists your tasks")
     ids = {record.id for record in journal.default().tasks() if record.id}
@@ -187,43 +188,44 @@ def _found(args: argparse.Namespace) -> tuple[QuantumResource, str]:
             f"{args.id} begins {len(matching)} ids: {', '.join(matching[:5])}",
             hint="give more of it",
         )
-    return registry.resource_of_task(task_id), task_id
+    return TaskGroup.find(task_id)
 
 
-def _head(resource: QuantumResource, task_id: str, status: TaskStatus) -> dict[str, Any]:
+def _head(tasks: TaskGroup, status: TaskStatus) -> dict[str, Any]:
     return {
-        "task_id": task_id,
-        "resource": resource.resource_id(),
+        "task_id": tasks.id,
+        "resource": tasks.resource.resource_id(),
         "status": status.name.lower(),
     }
 
 
 def _status(args: argparse.Namespace) -> int:
-    resource, task_id = _found(args)
-    status = resource.task_status(task_id)
+    tasks = _found(args)
+    status = tasks.status()
     if args.json:
-        console.out_json(_head(resource, task_id, status))
+        console.out_json(_head(tasks, status))
     else:
-        console.out(f"{status.name.lower()}  ({task_id} on {resource.resource_id()})")
+        console.out(f"{status.name.lower()}  ({tasks.id} on {tasks.resource.resource_id()})")
     return exits.of_status(status)
 
 
 def _result(args: argparse.Namespace) -> int:
     output.check_writable(args.out)
-    resource, task_id = _found(args)
+    tasks = _found(args)
     if args.wait or args.timeout is not None:
-        waiting.wait(resource, task_id, args.timeout, quiet=args.json)
-    text = resource.task_result(task_id).value
-    head = _head(resource, task_id, TaskStatus.COMPLETED)
-    output.emit(text, head=head, out=args.out, as_json=args.json, top=args.top)
+        waiting.wait(tasks, args.timeout, quiet=args.json)
+    texts = tasks.texts()
+    head = _head(tasks, TaskStatus.COMPLETED)
+    output.emit(tasks, texts, head=head, out=args.out, as_json=args.json, top=args.top)
     return exits.Exit.OK
 
 
 def _logs(args: argparse.Namespace) -> int:
-    resource, task_id = _found(args)
-    text = resource.task_logs(task_id)
+    tasks = _found(args)
+    text = tasks.logs()
     if args.json:
-        console.out_json({"task_id": task_id, "resource": resource.resource_id(), "logs": text})
+        ids = {"task_id": tasks.id, "resource": tasks.resource.resource_id()}
+        console.out_json({**ids, "logs": text})
     elif text.strip():
         console.out(text.rstrip("\n"))
     else:
@@ -232,14 +234,17 @@ def _logs(args: argparse.Namespace) -> int:
 
 
 def _stop(args: argparse.Namespace) -> int:
-    resource, task_id = _found(args)
-    before = resource.task_status(task_id)
-    resource.task_stop(task_id)
-    after = before if before.is_final else resource.task_status(task_id)
+    tasks = _found(args)
+    before = tasks.status()
+    tasks.stop()
+    after = before if before.is_final else tasks.status()
     if args.json:
-        console.out_json({**_head(resource, task_id, after), "had_ended": before.is_final})
+        console.out_json({**_head(tasks, after), "had_ended": before.is_final})
     elif before.is_final:
-        console.notice(f"task {task_id} had ended already: {before.name.lower()}")
+        console.notice(f"task {tasks.id} had ended already: {before.name.lower()}")
     else:
-        console.out(f"task {task_id} on {resource.resource_id()}: {after.name.lower()}")
+        word = (
+            after.name.lower() if after.is_final else f"asked to stop, still {after.name.lower()}"
+        )
+        console.out(f"task {tasks.id} on {tasks.resource.resource_id()}: {word}")
     return exits.Exit.OK

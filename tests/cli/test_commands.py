@@ -352,7 +352,7 @@ def test_config_settings(paper: Any) -> None:
     """Every setting comes from its declaration."""
     rows = {row["key"]: row for row in paper.json("config", "settings", "paper")}
     assert rows["PAPER_FOLDER"]["required"] is True
-    assert (rows["PAPER_LOOKS"]["kind"], rows["PAPER_LOOKS"]["default"]) == ("int", "0")
+    assert (rows["PAPER_LOOKS"]["kind"], rows["PAPER_LOOKS"]["default"]) == ("whole number", "0")
     assert rows["PAPER_TOKEN"]["secret"] is True
     assert paper.run("config", "settings", "no-such-type")[0] == Exit.ERROR
 

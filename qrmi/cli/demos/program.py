@@ -59,6 +59,7 @@ class Demo:
         expectation: what its outcomes should show.
         order: which bit belongs to which qubit or atom.
         module: the module that has ``run(resource, shots, steps) -> Outcome``; imports the SDK.
+        programs: what such programs are called, in the plural.
         needs: the module whose absence means that the SDK is not installed.
         install: the command that installs the SDK.
         takes: whether a resource with these payload formats takes such a program.
@@ -69,6 +70,7 @@ class Demo:
     expectation: str
     order: str
     module: str
+    programs: str
     needs: str
     install: str
     takes: Callable[[frozenset[str]], bool]

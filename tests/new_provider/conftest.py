@@ -1,0 +1,3 @@
+"""The distribution's own tests run in the environment that it is installed in, not in this one."""
+
+collect_ignore = ["abacus"]
