@@ -13,7 +13,7 @@ import tempfile
 
 from benchmarks.measure import table
 
-NAMES = ("handles", "decoding", "simulator")
+NAMES = ("handles", "decoding", "simulator", "verbs", "threads", "results", "waiting", "encoding")
 
 
 def main() -> None:

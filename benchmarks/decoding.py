@@ -8,7 +8,7 @@ import numpy as np
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResult
 
 from benchmarks.measure import Row, seconds
-from qrmi.codecs import gate
+from qrmi.codecs import gate, primitive_results
 
 __all__ = ["run"]
 
@@ -20,7 +20,7 @@ def run() -> list[Row]:
     packed = np.random.default_rng(5).integers(0, 256, (SHOTS, (BITS + 7) // 8), dtype=np.uint8)
     packed[:, 0] &= 0x0F
     body = _body(packed)
-    times = sorted(seconds(lambda: gate.decode_result(body)) for _ in range(5))
+    times = sorted(seconds(lambda: primitive_results.decode_result(body)) for _ in range(5))
     peak = _peak_of(body)
     ratio = peak / packed.nbytes
     return [
@@ -51,7 +51,7 @@ def _peak_of(body: str) -> int:
     tracemalloc.start()
     tracemalloc.reset_peak()
     before = tracemalloc.get_traced_memory()[0]
-    result = gate.decode_result(body)
+    result = primitive_results.decode_result(body)
     peak = tracemalloc.get_traced_memory()[1] - before
     tracemalloc.stop()
     if result[0].data.meas.num_shots != SHOTS:
