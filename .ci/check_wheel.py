@@ -9,7 +9,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-_SOURCES = ("qrmi", "providers", "pyproject.toml", "README.md", "LICENSE")
+_SANDBOX = "tests/servers/qrmi_sandbox"
+_SOURCES = ("qrmi", "providers", _SANDBOX, "pyproject.toml", "README.md", "LICENSE")
+_ROOTS = ("providers/", "tests/servers/")
 
 
 def main() -> int:
@@ -23,12 +25,19 @@ def main() -> int:
         )
         (wheel,) = Path(folder).glob("openqrmi-*.whl")
         packed = set(zipfile.ZipFile(wheel).namelist())
-    expected = {str(path).removeprefix("providers/") for path in files if len(path.parts) > 1}
+    expected = {_place(str(path)) for path in files if len(path.parts) > 1}
     missing = sorted(expected - packed)
     for path in missing:
         print(f"not in the wheel: {path}")
     print(f"{wheel.name}: {len(packed)} files, {len(missing)} missing")
     return 1 if missing else 0
+
+
+def _place(path: str) -> str:
+    """Where a file of the sources is in the wheel."""
+    for root in _ROOTS:
+        path = path.removeprefix(root)
+    return path
 
 
 def _copy_sources(copy: Path) -> list[Path]:

@@ -52,7 +52,9 @@ nitpick_ignore_regex = [
         r"|pathlib|threading|types|typing|uuid)\b.*",
     ),
     (r"py:.*", r"(cudaq|numpy|np|pulser|qiskit|qiskit_aer|transpiler)\b.*"),
-    # What adapters inherit or take that is not part of their interface.
+    # What public names inherit or take that is not part of their interface.
+    (r"py:class", r"Transport|qrmi\.(tasks\._UpstreamEnum|codecs\.interface\.GateCodec)"),
+    (r"py:class", r"qrmi\.qiskit\.(records\.PubRecord|run\.Header|jobs\.GateJob)"),
     (r"py:class", r"qrmi\.qiskit\.(options\._Options|jobs\.TaskJob)|records\..*|run\..*"),
     (r"py:class", r"qrmi\.qiskit\.primitive\.(_Options|Primitive)"),
     # Bare names that other packages' annotations use, and our type variables.

@@ -21,6 +21,7 @@ __all__ = [
     "error_tree",
     "errors",
     "exit_codes",
+    "http_settings",
     "settings",
     "table",
     "task_runner",
@@ -104,29 +105,49 @@ def _summary(item: object) -> str:
 
 
 def settings() -> str:
-    """Every setting of every installed resource type, from its declaration."""
+    """Every setting of every installed resource type, from its declaration.
+
+    Those that all types over HTTP have in common are left to `http_settings`.
+    """
     from qrmi import plugins
+    from qrmi.transport import HttpSettings
 
-    return "\n".join(
-        f"### `{name}`\n\n{_settings_of(plugins.driver_class(name).SETTINGS)}"
-        for name in plugins.driver_types()
-    )
+    common = HttpSettings.declarations().keys()
+    parts = []
+    for name in plugins.driver_types():
+        declared = plugins.driver_class(name).SETTINGS.declarations()
+        own = [item for attribute, item in declared.items() if attribute not in common]
+        parts.append(f"### `{name}`\n\n{_settings_table(own)}")
+    return "\n".join(parts)
 
 
-def _settings_of(kind: type) -> str:
+def http_settings() -> str:
+    """The settings of every resource that is reached over HTTP."""
+    from qrmi.transport import HttpSettings
+
+    return _settings_table(HttpSettings.declarations().values())
+
+
+def _settings_table(items: Iterable[object]) -> str:
     rows = [
         (
             "<br>".join(map(_code, (item.key, *item.fallback))),
-            item.kind.strip("_"),
+            item.kind,
             _default(item),
-            "as it is" if item.shared else "prefixed",
+            _in_environment(item),
             item.help,
         )
-        for item in kind.declarations().values()
+        for item in items
     ]
     if not rows:
         return "No settings.\n"
     return table(("setting", "kind", "default", "in the environment", "what it is"), rows)
+
+
+def _in_environment(item: object) -> str:
+    if item.shared:
+        return "as it is"
+    return "prefixed, else as it is" if item.bare else "prefixed"
 
 
 def _default(item: object) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import certifi
 import pytest
 
-from qrmi import config, errors, plugins
+from qrmi import ResourceType, config, errors, plugins
 from qrmi.cli.app import build_parser
+from qrmi.cli.config import check
 from qrmi.cli.exits import Exit
+from qrmi.transport import HttpSettings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -68,14 +72,53 @@ def test_errors_page_has_every_error(reference: ModuleType) -> None:
 
 
 def test_settings_page_has_every_setting(reference: ModuleType) -> None:
-    """Each setting of each installed resource type is a row, required ones marked."""
-    text = reference.settings()
+    """Each setting of each installed resource type is a row: required and secret ones are marked.
+
+    Those that all types over HTTP have in common stand in one table of their own.
+    """
+    text, common = reference.settings(), reference.http_settings()
     for name in plugins.driver_types():
         section = text.split(f"### `{name}`\n")[1].split("\n### ")[0]
         for declaration in plugins.driver_class(name).SETTINGS.declarations().values():
-            (row,) = re.findall(rf"^\| `{declaration.key}`.*$", section, re.MULTILINE)
+            shared = declaration in HttpSettings.declarations().values()
+            where = common if shared else section
+            (row,) = re.findall(rf"^\| `{declaration.key}`.*$", where, re.MULTILINE)
             assert declaration.help.split(".")[0].split("|")[0] in row
             assert ("**required**" in row) == declaration.required
+            assert ("| secret |" in row) == declaration.secret
+            assert "_" not in row.split("|")[2]  # a converter's name says nothing to a reader
+            assert not shared or declaration.key not in section
+
+
+ENTRIES = [
+    (page.name, number, text)
+    for page in PAGES
+    for number, text in enumerate(
+        re.findall(r"^```json\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("page", "number", "text"), ENTRIES, ids=[f"{page}-{number}" for page, number, _ in ENTRIES]
+)
+def test_configurations_are_complete(page: str, number: int, text: str, tmp_path: Path) -> None:
+    """An entry that a page shows has every setting that is required, and none that is unknown."""
+    here = text.replace("/etc/ssl/certs/ca-certificates.crt", certifi.where())  # it must exist
+    shown = json.loads(here)
+    path = tmp_path / "qrmi_config.json"
+    path.write_text(json.dumps(shown if "resources" in shown else {"resources": [shown]}))
+    path.chmod(0o600)
+    findings = [finding for finding in check(path, with_job=False) if finding.state != "default"]
+    assert {finding.state for finding in findings} == {"set"}, (page, number, findings)
+
+
+def test_each_vendor_has_a_configuration() -> None:
+    """The page of vendors has a section with a configuration for every upstream type."""
+    shown = [json.loads(text) for page, _, text in ENTRIES if page == "vendors.md"]
+    assert {entry["type"] for entry in shown if "type" in entry} == {
+        t.type_name for t in ResourceType
+    }
 
 
 def environment_tables() -> set[str]:
