@@ -132,6 +132,13 @@ class Driver(abc.ABC):
     def release(self, token: str) -> None:  # noqa: B027 (a default, not a hook to be filled)
         """End the session. Releasing one that has ended already is no error."""
 
+    def is_borrowed(self, token: str) -> bool:
+        """Whether the session was begun elsewhere, by a scheduler's prolog for example.
+
+        The handle does not end such a session by itself; `release` with its token still does.
+        """
+        return False
+
     def close(self) -> None:  # noqa: B027 (likewise)
         """Let go of connections. The driver stays usable."""
 

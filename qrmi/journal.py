@@ -275,6 +275,10 @@ def _journal_in(state_dir: Path) -> Journal:
     return Journal(state_dir / "journal")
 
 
+if hasattr(os, "register_at_fork"):  # a thread of the parent may hold a journal's lock
+    os.register_at_fork(after_in_child=_journal_in.cache_clear)
+
+
 def default() -> Journal:
     """The user's journal, in the state folder."""
     return _journal_in(config.state_dir())

@@ -203,10 +203,15 @@ class QuantumResource:
     # --- lease --------------------------------------------------------------------------------
 
     def acquire(self) -> str:
-        """Begin a session and return its token. Resources without sessions give a random token."""
+        """Begin a session and return its token. Resources without sessions give a random token.
+
+        A session that a prolog or the configuration began is given again; `close` and the end of
+        `acquired` leave such a session to whoever began it.
+        """
         token = self._driver.acquire()
-        with self._lock:
-            self._tokens.add(token)
+        if not self._driver.is_borrowed(token):
+            with self._lock:
+                self._tokens.add(token)
         if self._driver.CAPABILITIES.sessions:
             self._book.note("acquired", token=token)
         return token
@@ -229,9 +234,13 @@ class QuantumResource:
             yield token
         except BaseException as error:
             with _not_masking(error):
-                self.release(token)
+                self._end(token)
             raise
-        self.release(token)
+        self._end(token)
+
+    def _end(self, token: str) -> None:
+        if not self._driver.is_borrowed(token):
+            self.release(token)
 
     # --- tasks --------------------------------------------------------------------------------
 

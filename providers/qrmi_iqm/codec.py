@@ -96,9 +96,10 @@ def encode_sampler(
     for number, pub in enumerate(pubs):
         if pub.shots is None:
             raise InvalidInputError("a sampler pub needs its number of shots")
-        made = circuits.setdefault(pub.shots, [])
-        payload = list(circuits).index(pub.shots)
-        kept.append(_kept(pub, payload))
+        shots = int(pub.shots)  # NumPy's integers are no JSON
+        made = circuits.setdefault(shots, [])
+        payload = list(circuits).index(shots)
+        kept.append(_kept(pub, payload, shots))
         made += [
             write_circuit(circuit, architecture, chosen.names, f"pub{number}-{index}")
             for index, circuit in enumerate(bound(pub))
@@ -164,11 +165,11 @@ def _request(
     return json_body(body).decode()
 
 
-def _kept(pub: SamplerPub, payload: int) -> dict[str, Any]:
+def _kept(pub: SamplerPub, payload: int, shots: int) -> dict[str, Any]:
     entry = {
         "payload": payload,
         "shape": list(pub.parameter_values.shape),
-        "shots": pub.shots,
+        "shots": shots,
         "registers": registers(pub.circuit),
     }
     metadata = pub.circuit.metadata

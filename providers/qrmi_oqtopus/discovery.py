@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,8 +38,14 @@ def matching(devices: Any, filters: Mapping[str, str]) -> list[str]:
                 is_online=_is_available(device),
             )
         ]
-        passed.sort(key=lambda device: (not _is_available(device), device["n_pending_jobs"]))
+        passed.sort(key=lambda device: (not _is_available(device), _pending(device)))
         return [str(device["device_id"]) for device in passed]
+
+
+def _pending(device: Mapping[str, Any]) -> float:
+    """How many jobs wait; what does not say comes last."""
+    count = device.get("n_pending_jobs")
+    return math.inf if count is None else int(count)
 
 
 def _is_available(device: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from qiskit import ClassicalRegister, QuantumCircuit, qasm3
-from qiskit.circuit import Clbit, Parameter
+from qiskit.circuit import Clbit, Parameter, ParameterExpression
 
 from qrmi.codecs import tagged
 from qrmi.codecs.circuit_cache import CircuitCache
@@ -116,6 +116,7 @@ def parameter_names(value: Any, circuit: QuantumCircuit) -> list[str]:
 
 
 def _to_qasm3(circuit: QuantumCircuit) -> str:
+    _check_delays(circuit)
     if shares_bits(circuit):
         circuit = _with_registers(circuit, {ALL_BITS: circuit.clbits})
     elif not all(_UNDISPUTED.fullmatch(register.name) for register in circuit.cregs):
@@ -130,6 +131,20 @@ def _to_qasm3(circuit: QuantumCircuit) -> str:
         for number, parameter in enumerate(circuit.parameters)
     }
     return _dumped(circuit.assign_parameters(renamed))
+
+
+def _check_delays(circuit: QuantumCircuit) -> None:
+    """Refuse what Qiskit writes as OpenQASM 3 that nobody can read."""
+    for item in circuit.data:
+        if item.is_control_flow():
+            for block in item.operation.blocks:
+                _check_delays(block)
+        elif item.name == "delay" and isinstance(item.params[0], ParameterExpression):
+            raise InvalidInputError(
+                f"circuit {circuit.name[:60]!r} has a delay whose length is a parameter, "
+                "which cannot be written as OpenQASM 3",
+                hint="give it its value with assign_parameters, and send a circuit for each value",
+            )
 
 
 def _undisputed(circuit: QuantumCircuit) -> dict[str, list[Clbit]]:

@@ -111,7 +111,10 @@ class QRMIBackend(BackendV2):  # type: ignore[misc]  # Qiskit is untyped
 
     @property
     def max_circuits(self) -> int | None:
-        """The most circuits that one `run` takes; ``None`` for no limit."""
+        """The most circuits of a job by the device's own account; ``None`` when it names none.
+
+        Not checked: a service that takes fewer refuses the task.
+        """
         return self._limits.max_circuits
 
     @property

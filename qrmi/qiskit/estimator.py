@@ -21,8 +21,9 @@ __all__ = ["EstimatorV2"]
 class EstimatorV2(Primitive[EstimatorOptions], BaseEstimatorV2):  # type: ignore[misc]  # Qiskit is untyped
     """Estimates expectation values; the contract is ``qiskit.primitives.BaseEstimatorV2``'s.
 
-    All pubs of a call travel in one task, and the resource estimates; where it only samples, this
-    package measures in the bases that are needed, with ``ceil(1 / precision**2)`` shots each.
+    All pubs of a call travel in one task where the resource takes several circuits a task; the job
+    is one in any case. The resource estimates; where it only samples, this package measures in the
+    bases that are needed, with ``ceil(1 / precision**2)`` shots each.
 
     Args:
         mode: a handle, a resource's name, a `QRMIBackend`, or ``None`` for what `qrmi.open`

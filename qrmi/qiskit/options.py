@@ -35,9 +35,10 @@ class _Options:
     """What the options of both primitives share.
 
     Attributes:
-        run_options: passed on to the resource's program unchanged, as the ``options`` of the
-            payload; IBM services and ``local`` read the keys of IBM's schema, for example
-            ``{"simulator": {"seed_simulator": 7}}``.
+        run_options: what the resource's service has beyond shots. IBM services and ``local`` get
+            them unchanged, as the ``options`` of the payload, with the keys of IBM's schema, for
+            example ``{"simulator": {"seed_simulator": 7}}``. Other services have fields of their
+            own; one that a service does not have is refused, with those that it has.
         isa_check: refuse circuits that the device's target does not support before anything is
             sent.
     """

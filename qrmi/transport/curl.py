@@ -7,6 +7,7 @@ all threads and resources of the process share, so an idle resource costs nothin
 from __future__ import annotations
 
 import collections
+import contextlib
 import io
 import math
 import os
@@ -21,6 +22,7 @@ from qrmi.transport.settings import HttpConfig
 __all__ = ["CurlTransport"]
 
 _MOST_IDLE = 256
+_MOST_HOSTS = 32
 _SLOWEST_UPLOAD_BYTES_PER_SECOND = 100_000
 _NOT_SENT = {
     pycurl.E_COULDNT_RESOLVE_PROXY: "the proxy's name is unknown",
@@ -56,7 +58,7 @@ class CurlTransport:
         end = url.find("/", 8)
         idle = self._lines.get(url[:end] if end > 0 else url)
         if idle is None:  # a host that is not known yet, or a URL that is none
-            idle = self._lines.setdefault(origin_of(url), collections.deque(maxlen=_MOST_IDLE))
+            idle = self._new_host(origin_of(url))
         try:
             line = idle.pop()
         except IndexError:
@@ -68,11 +70,27 @@ class CurlTransport:
         idle.append(line)
         return response
 
+    def _new_host(self, origin: str) -> collections.deque[_Line]:
+        """Room for the connections to another host; the host known longest gives up its own."""
+        while len(self._lines) >= _MOST_HOSTS:
+            oldest = next(iter(self._lines), "")
+            _close(self._lines.pop(oldest, collections.deque()))
+        return self._lines.setdefault(origin, collections.deque(maxlen=_MOST_IDLE))
+
     def close(self) -> None:
-        """Close idle connections."""
+        """Close idle connections; the transport stays usable."""
         for idle in list(self._lines.values()):
-            while idle:
-                idle.pop().close()
+            _close(idle)
+
+
+def _close(idle: collections.deque[_Line]) -> None:
+    while idle:
+        with contextlib.suppress(IndexError):  # another thread took the last one
+            line = idle.pop()
+            if line.pid == os.getpid():
+                line.close()
+            else:
+                _abandoned.append(line)
 
 
 _abandoned: list[_Line] = []
@@ -127,13 +145,15 @@ class _Line:
             self._set_timeout(timeout)
         if request.method != "GET" or self._method != "GET":
             self._set_method(request, timeout)
-        if request.url != self._url:
-            curl.setopt(pycurl.URL, request.url)
-            self._url = request.url
         try:
+            if request.url != self._url:
+                curl.setopt(pycurl.URL, request.url)
+                self._url = request.url
             curl.perform()
         except pycurl.error as error:
             raise self._failure(error) from None
+        except UnicodeError:
+            raise SendError("the URL is malformed", sent=False, permanent=True) from None
         status = curl.getinfo(pycurl.RESPONSE_CODE)
         return Response(status, received.headers(), received.content())
 

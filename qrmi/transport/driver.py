@@ -87,6 +87,12 @@ class HttpDriver(Driver):
         """What the service's error body says; a pure function. Nothing by default."""
         return None
 
+    def close(self) -> None:
+        """Close idle connections, those of equally configured resources too."""
+        close = getattr(self.transport, "close", None)  # a transport need not keep connections
+        if close is not None:
+            close()
+
     @property
     def transport(self) -> Transport:
         """What carries the requests."""

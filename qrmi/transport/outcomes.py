@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 
 import attrs
 
@@ -155,13 +157,27 @@ def _on_one_line(text: object) -> str:
 
 
 def retry_after(response: Response) -> float | None:
-    """The seconds of a ``Retry-After`` header; ``None`` for none, a date, or nonsense."""
+    """The seconds of a ``Retry-After`` header; ``None`` for none, or nonsense.
+
+    A date is taken from the answer's own ``Date``: this machine's clock may differ.
+    """
     text = response.header("retry-after")
-    try:
-        seconds = float(text) if text else None
-    except ValueError:
+    if not text:
         return None
-    return seconds if seconds is not None and 0 <= seconds < 1e9 else None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = _between(response.header("date"), text)
+    return seconds if 0 <= seconds < 1e9 else None
+
+
+def _between(begin: str | None, end: str) -> float:
+    """Seconds from one HTTP date to another; not a number when one is none."""
+    try:
+        passed = parsedate_to_datetime(end) - parsedate_to_datetime(begin or "")
+    except (TypeError, ValueError):
+        return math.nan
+    return passed.total_seconds()
 
 
 def unreachable(request: Request, failure: SendError) -> QrmiError:

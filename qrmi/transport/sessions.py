@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import threading
 from typing import Any
@@ -20,6 +21,7 @@ from qrmi.transport.settings import HttpConfig
 __all__ = ["RequestsTransport"]
 
 _CONNECTIONS = 256
+_MOST_HOSTS = 32
 _PLAIN_HEADERS = {
     "accept": "*/*",
     "accept-encoding": "gzip, deflate",
@@ -91,7 +93,7 @@ class RequestsTransport:
                 return self._whole(request, headers, timeout, origin)
             return self._lean(lane, request, headers, timeout)
         except _FAILURES as error:
-            raise _failure(error) from error
+            raise _failure(error) from None  # its text may hold a signed URL
 
     # --- the two ways -------------------------------------------------------------------------
 
@@ -149,7 +151,7 @@ class RequestsTransport:
             if self._session is None:
                 self._session = requests.Session()
                 self._session.trust_env = False  # `route_to` has looked at the environment
-                adapter = HTTPAdapter(pool_connections=32, pool_maxsize=_CONNECTIONS)
+                adapter = HTTPAdapter(pool_connections=_MOST_HOSTS, pool_maxsize=_CONNECTIONS)
                 self._session.mount("http://", adapter)
                 self._session.mount("https://", adapter)
             return self._session
@@ -168,6 +170,8 @@ class RequestsTransport:
                 pool, origin, network["verify"], network["cert"]
             )
             lane = _Lane(pool, len(origin))
+        if len(self._lanes) >= _MOST_HOSTS:
+            self._lanes = {}
         self._lanes[origin] = lane
         return lane
 
@@ -180,10 +184,11 @@ class RequestsTransport:
                 self._pid = os.getpid()
 
     def close(self) -> None:
-        """Close the connections of a session that was made here."""
+        """Close the connections of a session that was made here; the transport stays usable."""
         with self._lock:
             if self._given is None and self._session is not None:
                 self._session.close()
+                self._session, self._lanes = None, {}
 
 
 @functools.lru_cache(maxsize=64)
@@ -209,6 +214,21 @@ def _certificate(route: Route) -> str | tuple[str, str] | None:
     if route.client_certificate and route.client_key:
         return route.client_certificate, route.client_key
     return route.client_certificate
+
+
+def _without_signature(record: logging.LogRecord) -> bool:
+    """Keep the signatures of presigned URLs out of urllib3's log, which shows whole paths."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            argument.partition("?")[0] + "?…"
+            if isinstance(argument, str) and "signature=" in argument.lower()
+            else argument
+            for argument in record.args
+        )
+    return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_without_signature)
 
 
 def _failure(error: Exception) -> SendError:

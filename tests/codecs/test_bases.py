@@ -203,3 +203,10 @@ def test_a_result_of_another_form_is_refused():
     wrong = StatevectorSampler().run([other, other]).result()
     with pytest.raises(UnexpectedAnswerError, match="bits of a basis"):
         bases.combine(wrong, notes)
+
+
+def test_coefficients_that_are_not_finite_are_refused():
+    """They would make every value of the pub a NaN, after the device has done its work."""
+    pub = EstimatorPub.coerce((QuantumCircuit(1), {"Z": math.nan}), 0.1)
+    with pytest.raises(InvalidInputError, match="finite"):
+        bases.plan([pub])

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit
 from qiskit.circuit import ClassicalRegister, Parameter, QuantumRegister
+from qiskit.primitives.containers.bindings_array import BindingsArray
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qrmi.codecs import binding
-from qrmi.errors import UnexpectedAnswerError
+from qrmi.errors import InvalidInputError, UnexpectedAnswerError
 
 
 @given(st.lists(st.integers(0, 3), max_size=3))
@@ -34,6 +35,32 @@ def test_a_circuit_without_parameters_is_not_copied():
     """It is the very object, so what is kept for a circuit can be found again."""
     circuit = QuantumCircuit(1)
     assert [made is circuit for made in binding.bound(SamplerPub.coerce(circuit, 1))] == [True]
+
+
+@pytest.mark.parametrize(
+    ("values", "match"),
+    [({"a": np.nan}, "finite"), ({"a": np.inf}, "finite"), ({"b": 1.0}, "do not fit")],
+)
+def test_values_that_cannot_be_bound_are_the_users_mistake(values, match):
+    """Not a number, too large a number, a number for a parameter that is not there."""
+    circuit = QuantumCircuit(1)
+    circuit.rx(Parameter("a"), 0)
+    pub = SamplerPub(circuit, BindingsArray(values), 1, validate=False)
+    with pytest.raises(InvalidInputError, match=match):
+        list(binding.bound(pub))
+
+
+def test_a_circuit_that_measures_nothing_gets_a_measurement_that_no_register_shows():
+    """Its registers stay as they were; a circuit that measures is left alone."""
+    circuit = QuantumCircuit(2, 2)
+    pub = SamplerPub.coerce(circuit, 4)
+    made = binding.measuring(pub)
+    assert binding.registers(made.circuit) == binding.registers(circuit)
+    assert (circuit.num_clbits, made.circuit.num_clbits, made.shots) == (2, 3, 4)
+    assert [item.name for item in made.circuit.data] == ["measure"]
+    assert binding.measuring(made) is made
+    with pytest.raises(InvalidInputError, match="no qubits"):
+        binding.measuring(SamplerPub.coerce(QuantumCircuit(0, 1), 4))
 
 
 @st.composite

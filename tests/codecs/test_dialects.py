@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, qasm3
-from qiskit.circuit import Parameter, ParameterVector
+from qiskit.circuit import Clbit, Parameter, ParameterVector
 from qiskit.primitives import (
     BitArray,
     DataBin,
@@ -29,7 +29,8 @@ from qiskit.quantum_info import Operator
 from qrmi import Capabilities, QuantumResource
 from qrmi.codecs import gate
 from qrmi.codecs.interface import GATE, Limits, gate_codec
-from qrmi.errors import UnexpectedAnswerError
+from qrmi.errors import InvalidInputError, UnexpectedAnswerError
+from qrmi.payloads import QiskitPrimitive
 from qrmi.testing import ScriptedDriver
 
 
@@ -151,6 +152,62 @@ def test_registers_keep_their_names():
     found = gate.decode_result([gate.encode_result(result)], notes)
     assert list(found[0].data.keys()) == ["c"]
     assert list(found[1].data.keys()) == ["input", "ok"]
+
+
+@pytest.mark.parametrize("name", ["U", "a-b", "cé", "r[0]", "Measured", "_x", "register_0"])
+def test_names_that_readers_change_do_not_travel(name):
+    """A reader of OpenQASM 3 leaves the names in the text; the result has the circuit's own."""
+    loose = Clbit()
+    register = ClassicalRegister(2, name)
+    circuit = QuantumCircuit(QuantumRegister(2, "q"), [loose], register, ClassicalRegister(1, "ok"))
+    circuit.x(1)
+    circuit.measure([1, 0, 1], [register[1], loose, 3])
+    encoded = gate.encode_sampler(
+        [SamplerPub.coerce(circuit, 3)], device=_device("qasm3"), options={}
+    )
+    text = _body(encoded)["pubs"][0][0]
+    read = qasm3.loads(text)
+    declared = [line.split()[1].rstrip(";") for line in text.splitlines() if line[:4] == "bit["]
+    assert [register.name for register in read.cregs] == declared
+    measured = StatevectorSampler(seed=1).run([read], shots=3).result()
+    notes = json.loads(json.dumps(encoded.notes))
+    [found] = gate.decode_result([gate.encode_result(measured)], notes)
+    assert {key: array.get_counts() for key, array in found.data.items()} == {
+        name: {"10": 3},
+        "ok": {"1": 3},
+    }
+
+
+def test_a_delay_of_unknown_length_is_refused():
+    """Qiskit writes it as OpenQASM 3 that nobody can read."""
+    circuit = QuantumCircuit(1)
+    circuit.delay(Parameter("d"), 0, "ns")
+    pub = SamplerPub.coerce((circuit, [1.0]), 3)
+    with pytest.raises(InvalidInputError, match="delay whose length is a parameter"):
+        gate.encode_sampler([pub], device=_device("qasm3"), options={})
+
+
+@pytest.mark.parametrize("dialect", ["qpy", "qasm3"])
+def test_observables_with_two_axes_without_parameters(dialect):
+    """They are flattened as others are."""
+    observables = [["ZI", "IZ", "ZZ"], ["XX", "YY", "XZ"]]
+    circuit = QuantumCircuit(2)
+    circuit.x(0)
+    encoded = gate.encode_estimator(
+        [EstimatorPub.coerce((circuit, observables), 0.0)], device=_device(dialect), options={}
+    )
+    estimated = StatevectorEstimator().run(gate.decode_pubs(encoded.payloads[0])).result()
+    [found] = gate.decode_result([gate.encode_result(estimated)], encoded.notes)
+    assert found.data.evs.tolist() == pytest.approx(np.array([[1, -1, -1], [0, 0, 0]]))
+
+
+def test_a_circuit_that_does_nothing_is_as_wide_as_the_observables():
+    """A program in a device's own qubits that names none of them declares no qubits at all."""
+    text = 'OPENQASM 3.0;\ninclude "stdgates.inc";\n'
+    pub = [text, {"ZII": 1.0}, None, 0.1]
+    payload = QiskitPrimitive(json.dumps({"pubs": [pub], "version": 2}), "estimator")
+    [read] = gate.decode_pubs(payload)
+    assert read.circuit.num_qubits == 3
 
 
 def test_registers_that_share_bits_are_found_again():

@@ -55,3 +55,9 @@ def test_a_job_in_another_process(make, monkeypatch):
     assert started.result()[0].data.meas.get_counts() == {"0": 20}
     again = reopened(started.job_id(), resource=resource)
     assert again.result()[0].data.meas.get_counts() == {"0": 20}
+
+
+def test_a_circuit_that_measures_nothing(make):
+    """Its bits are 0, as everywhere in Qiskit."""
+    result = SamplerV2(QRMIBackend(make())).run([QuantumCircuit(2, 3)], shots=6).result()
+    assert result[0].data.c.get_counts() == {"000": 6}

@@ -143,3 +143,12 @@ def test_trailing_slash(slash, program):
         resource = QuantumResource.from_config("test_heron", TYPES["QCS"], environment)
         assert resource.is_accessible()
         assert all("//" not in request.path for request in server.requests)
+
+
+@pytest.mark.parametrize("key", ["QRMI_IBM_QCS_ENDPOINT", "QRMI_IBM_QCS_IAM_ENDPOINT"])
+@pytest.mark.parametrize("url", ["service", "http://h:99999/", "http://[::1/", "http://a b/"])
+def test_an_address_that_is_none_is_refused_when_it_is_read(opened, key: str, url: str) -> None:
+    """The key is named, and the command that checks it."""
+    with pytest.raises(ConfigError, match=key) as caught:
+        opened(**{key: url})
+    assert "qrmi config check" in str(caught.value)

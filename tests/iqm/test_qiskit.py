@@ -73,6 +73,15 @@ def test_registers_parameters_and_shots(resource) -> None:
     assert len(job.task_ids()) == 2
 
 
+def test_shots_may_be_numpys_integers(resource) -> None:
+    """A request of equal shots stays one, whatever kind of integer they are."""
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    job = SamplerV2(backend(resource)).run([(circuit, None, np.int64(3)), circuit], shots=3)
+    assert [pub.data.c.num_shots for pub in job.result()] == [3, 3]
+    assert len(job.task_ids()) == 1
+
+
 @pytest.mark.parametrize("name", ["garnet", "sirius"])
 def test_expectation_values(open_iqm, name) -> None:
     """By sampling in the bases of the observables' terms, in the device's own gates."""

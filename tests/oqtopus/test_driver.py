@@ -24,6 +24,7 @@ from qrmi.errors import (
 from qrmi.settings import MappingSource
 from qrmi.tasks import ResourceStatusCode, TaskStatus
 from qrmi_oqtopus import archives, documents
+from qrmi_oqtopus.discovery import matching
 from qrmi_oqtopus.settings import OqtopusSettings
 from qrmi_oqtopus.spec import read_spec
 from qrmi_sandbox.multipart import read_form
@@ -351,6 +352,14 @@ def test_discovery(server):
     assert provider.least_busy().resource_id() == "ring"
     with pytest.raises(InvalidInputError, match="whole number"):
         provider.resources("num_qubits=many")
+
+
+def test_a_device_that_does_not_tell_its_queue_comes_last():
+    """It hides no other."""
+    common = {"device_type": "QPU", "status": "available"}
+    queues = {"silent": None, "long": 7, "short": 0}
+    devices = [{**common, "device_id": name, "n_pending_jobs": n} for name, n in queues.items()]
+    assert matching(devices, {}) == ["short", "long", "silent"]
 
 
 # --- files ----------------------------------------------------------------------------------------

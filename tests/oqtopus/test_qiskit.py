@@ -74,3 +74,19 @@ def test_a_job_in_another_process(make, server):
     assert again.result()[0].data.meas.get_counts() == {"0": 20}
     submitted = next(r for r in server.requests if r.path.endswith("/submit"))
     assert json.loads(submitted.body)["description"].startswith("from a test")
+
+
+def test_a_circuit_that_measures_nothing(make):
+    """Its bits are 0, as everywhere in Qiskit."""
+    result = SamplerV2(QRMIBackend(make("ring"))).run([QuantumCircuit(2, 3)], shots=6).result()
+    assert result[0].data.c.get_counts() == {"000": 6}
+
+
+def test_observables_on_qubits_that_the_circuit_does_not_use(make):
+    """The program names them, so that the service knows them."""
+    backend = QRMIBackend(make("ring"))
+    circuit = QuantumCircuit(1)
+    circuit.x(0)
+    isa = generate_preset_pass_manager(1, backend=backend, initial_layout=[1]).run(circuit)
+    result = EstimatorV2(backend).run([(isa, ["ZIII", "IIZI"])], precision=0.1).result()
+    assert result[0].data.evs.tolist() == [1.0, -1.0]

@@ -20,6 +20,7 @@ from qrmi.errors import (
 )
 from qrmi.payloads import AnalogJob, PasqalCloud, PulserBatch
 from qrmi.tasks import ResourceStatusCode, TaskStatus
+from qrmi_sandbox.faults import Fault
 from qrmi_sandbox.pasqal_cloud import PasqalCloudServer
 
 On = Callable[..., QuantumResource]
@@ -401,3 +402,21 @@ def test_targets_are_upstreams(on: On, asked: Asked) -> None:
     public = json.loads(on("EMU_FREE").target().value)
     assert {entry["device_type"] for entry in public} == {"FRESNEL", "FRESNEL_CAN1"}
     assert asked() == ["GET v1/devices/public-specs"]
+
+
+def test_stopping_what_is_being_cancelled_is_no_error(
+    server: PasqalCloudServer, resource: QuantumResource, flip_text: str
+) -> None:
+    """The service refuses to cancel a job twice, which is not told as the user's mistake."""
+    server.run_seconds = 30.0
+    task_id = resource.task_start(PasqalCloud(flip_text, 5))
+    (job,) = server.batches[task_id].jobs
+    refused = Fault(kind="status", status=400, match="PATCH", times=2)
+    server.faults.add(refused)
+    with pytest.raises(InvalidInputError):
+        resource.task_stop(task_id)
+    job.status = "CANCELING"
+    resource.task_stop(task_id)
+    assert refused.hits == 2
+    assert resource.task_status(task_id) is TaskStatus.RUNNING
+    job.cancelled.set()

@@ -106,6 +106,8 @@ def test_neither_library_nor_command(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     [
         "#!/bin/sh\nexit 0\n",
         "#!/bin/sh\necho 'munge: Error: out of tea' >&2; exit 1\n",
+        "#!/bin/sh\nprintf '\\377\\376'\n",
+        "#!/bin/sh\nprintf 'MUNGE:a\\nx-evil: b'\n",
         "not a script",
     ],
 )

@@ -196,6 +196,13 @@ def test_circuits_off_the_isa_are_not_sent(tiny: QuantumResource, driver: Any) -
     assert not driver.payloads
 
 
+def test_a_circuit_without_qubits_is_not_sent(tiny: QuantumResource, driver: Any) -> None:
+    """There is nothing to observe; no service takes it."""
+    with pytest.raises(InvalidPubError, match="pub 0 has no qubits"):
+        EstimatorV2(tiny).run([(QuantumCircuit(0), {"": 1.0})])
+    assert not driver.payloads
+
+
 def test_resources_without_gate_programs(pulses_only: QuantumResource) -> None:
     with pytest.raises(UnsupportedPayloadError, match="neutral"):
         EstimatorV2(pulses_only)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import pickle
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,12 +39,14 @@ from qrmi.transport import (
     Problem,
     Request,
     RequestsTransport,
+    Response,
     StaticAuth,
     Token,
     TokenAuth,
     join,
 )
 from qrmi.transport.network import route_to
+from qrmi.transport.outcomes import retry_after
 from qrmi_sandbox.faults import Fault
 
 Make = Callable[..., Client]
@@ -441,3 +446,55 @@ assert CurlTransport() and cudaq.sample(flip).most_probable() == "1"
     file = tmp_path / "both.py"  # CUDA-Q reads a kernel's source from its file
     file.write_text(script)
     subprocess.run([sys.executable, "-W", "ignore", file], check=True, timeout=90)
+
+
+def test_many_hosts_leave_few_connections_open(make: Make) -> None:
+    """The connections to hosts of long ago are given up; the transport goes on."""
+    from qrmi_sandbox.server import Call, Reply, Server, route
+
+    class Host(Server):
+        @route("GET", "/jobs/{id}")
+        def job(self, call: Call) -> Reply:
+            return Reply({"id": call.path["id"]})
+
+    client, seen = make(), []
+    opened = len(list(Path("/proc/self/fd").iterdir()))
+    with contextlib.ExitStack() as stack:
+        hosts = [stack.enter_context(Host()) for _ in range(40)]
+        seen = [client.json(get(host))["id"] for host in (*hosts, *hosts)]
+    assert seen == ["1"] * 80
+    assert len(list(Path("/proc/self/fd").iterdir())) - opened <= 32 * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "date", "seconds"),
+    [
+        ("7", None, 7.0),
+        ("Sun, 22 Nov 2026 12:00:09 GMT", "Sun, 22 Nov 2026 12:00:00 GMT", 9.0),
+        ("Sun, 22 Nov 2026 12:00:09 GMT", None, None),
+        ("-1", None, None),
+        ("nan", None, None),
+        ("soon", "sooner", None),
+    ],
+)
+def test_what_retry_after_says(text: str, date: str | None, seconds: float | None) -> None:
+    headers = {"retry-after": text, **({"date": date} if date else {})}
+    assert retry_after(Response(429, headers, b"")) == seconds
+
+
+@pytest.mark.parametrize("fault", [None, "reset_before"])
+def test_a_presigned_urls_signature_is_nowhere(
+    server, make: Make, caplog: pytest.LogCaptureFixture, fault: str | None
+) -> None:
+    """Not in a log at any level, not in an error or what led to it."""
+    caplog.set_level(logging.DEBUG)
+    if fault:
+        server.faults.add(Fault(kind=fault, times=None))
+    url = join(server.url, "jobs", "1") + "?X-Amz-Signature=s3cret"
+    shown = ""
+    try:
+        make().send(Request("PUT", url, body=b"x", authorized=False))
+    except QrmiError as error:
+        shown = "".join(traceback.format_exception(error))
+    assert ("Error" in shown) == bool(fault)
+    assert "s3cret" not in shown + caplog.text

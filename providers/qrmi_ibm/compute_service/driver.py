@@ -174,6 +174,10 @@ class ComputeServiceDriver(HttpDriver):
         self._lease.take(token)
         return token
 
+    def is_borrowed(self, token: str) -> bool:
+        """Whether it is the configured session, which a prolog may have begun."""
+        return token == self.settings.session_id
+
     def release(self, token: str) -> None:
         """End a session: with its pending jobs if it has any, else by taking no more.
 

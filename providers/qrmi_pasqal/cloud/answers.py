@@ -18,6 +18,7 @@ from qrmi.tasks import ResourceStatus, ResourceStatusCode, TaskStatus
 from qrmi.transport import Problem, Response, answer_field, reading
 
 __all__ = [
+    "CANCELING",
     "Job",
     "batch_status",
     "created_id",
@@ -34,11 +35,14 @@ __all__ = [
     "target_text",
 ]
 
+CANCELING = "CANCELING"
+"""The status of a job that was cancelled and has not ended yet."""
+
 _STATUSES = {
     "PENDING": TaskStatus.QUEUED,
     "RUNNING": TaskStatus.RUNNING,
     "PAUSED": TaskStatus.RUNNING,
-    "CANCELING": TaskStatus.RUNNING,
+    CANCELING: TaskStatus.RUNNING,
     "DONE": TaskStatus.COMPLETED,
     "CANCELED": TaskStatus.CANCELLED,
     "ERROR": TaskStatus.FAILED,

@@ -60,12 +60,15 @@ class Task(abc.ABC):
         """What it consists of."""
 
     def stop(self) -> None:
-        """Cancel it, unless it has ended."""
+        """Cancel it, unless it has ended or is being cancelled."""
         try:
             self.service.end(self.cancellation())
         except InvalidInputError:
-            if not self.status().is_final:
+            if not self.status().is_final and not self._is_being_cancelled():
                 raise
+
+    def _is_being_cancelled(self) -> bool:
+        return any(job.word == answers.CANCELING for job in self.jobs())
 
     def reason(self) -> str:
         """Why its jobs failed, in the service's words."""

@@ -10,7 +10,7 @@ import attrs
 
 from qrmi import config, keyfiles
 from qrmi.errors import ConfigError
-from qrmi.references import service_url
+from qrmi.references import is_link, service_url
 from qrmi.settings import EnvironmentSource, Secret, Source, setting
 from qrmi.transport import HttpSettings
 
@@ -74,7 +74,18 @@ def _region(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    return service_url(text if "://" in text else f"https://{text}")
+    return service_url(_with_scheme(text))
+
+
+def _endpoint(text: str) -> str:
+    url = _with_scheme(text)
+    if not is_link(url):
+        raise ValueError("expected a URL")
+    return url
+
+
+def _with_scheme(text: str) -> str:
+    return text if "://" in text else f"https://{text}"
 
 
 class AccessToken(Secret):
@@ -130,7 +141,7 @@ class PasqalCloudSettings(HttpSettings):
     auth_endpoint: str | None = setting(
         "QRMI_PASQAL_CLOUD_AUTH_ENDPOINT",
         default=None,
-        convert=_url,
+        convert=_endpoint,
         help="The token service, instead of the region's.",
     )
     base_url: str | None = setting(
