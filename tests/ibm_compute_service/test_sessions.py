@@ -156,3 +156,17 @@ def test_lease_prefers_what_was_acquired():
     assert lease.token == "configured"
     lease.drop("configured")
     assert lease.token is None
+
+
+def test_a_session_of_the_prolog_is_left_to_the_prolog(server, opened):
+    """The end of a `with` block ends a session that was begun in it, and no other."""
+    token = opened().acquire()  # a prolog's handle, which is never closed
+    with opened(SESSION_ID=token) as resource:
+        assert resource.acquire() == token
+    with opened(SESSION_ID=token) as resource, resource.acquired() as held:
+        assert held == token
+    assert not _sent(server, "PATCH")
+    assert not _sent(server, "DELETE")
+    with opened() as resource:
+        resource.acquire()
+    assert len(_sent(server, "PATCH")) == 1
