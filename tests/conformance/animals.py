@@ -136,10 +136,10 @@ class ReusesIds(Meadow):
 
 @faulty("test_an_id_is_a_text")
 class PadsIds(Meadow):
-    """An id has a line break at its end."""
+    """An id has a blank at its end."""
 
     def task_start(self, payload, key):
-        return TaskId(super().task_start(payload, key) + "\n")
+        return TaskId(super().task_start(payload, key) + " ")
 
     def read(self, task_id):
         return super().read(TaskId(task_id.strip()))

@@ -149,6 +149,12 @@ class _Calls(RuleBasedStateMachine):
 
     @precondition(lambda self: self._seen)
     @rule(number=_pick)
+    def stop_after_the_end(self, number: int) -> None:
+        self.see_the_end(number)
+        self.stop(number)
+
+    @precondition(lambda self: self._seen)
+    @rule(number=_pick)
     def look_for_another(self, number: int) -> None:
         unknown = unlike(self._one(number).task)
         with contextlib.suppress(TaskNotFoundError):
