@@ -203,11 +203,7 @@ class QuantumResource:
     # --- lease --------------------------------------------------------------------------------
 
     def acquire(self) -> str:
-        """Begin a session and return its token. Resources without sessions give a random token.
-
-        A session that a prolog or the configuration began is given again; `close` and the end of
-        `acquired` leave such a session to whoever began it.
-        """
+        """Begin a session, or be given the prolog's; its token, random where there are none."""
         token = self._driver.acquire()
         if not self._driver.is_borrowed(token):
             with self._lock:
@@ -228,7 +224,7 @@ class QuantumResource:
 
     @contextlib.contextmanager
     def acquired(self) -> Iterator[str]:
-        """Hold a session for the length of a ``with`` block; released on every way out."""
+        """Hold a session for the length of a ``with`` block; ended, if ours, on every way out."""
         token = self.acquire()
         try:
             yield token
@@ -239,7 +235,7 @@ class QuantumResource:
         self._end(token)
 
     def _end(self, token: str) -> None:
-        if not self._driver.is_borrowed(token):
+        if token in self._tokens:
             self.release(token)
 
     # --- tasks --------------------------------------------------------------------------------
