@@ -15,7 +15,7 @@ from qrmi.tasks import TaskId, TaskStatus
 
 __all__ = ["Clock", "Deadline", "SystemClock", "next_interval", "stop_and_clean_up", "wait_for_end"]
 
-_WASTED_FRACTION = 0.05  # a pause is this share of the time waited so far: at most 5 % is wasted
+_WASTED_FRACTION = 0.045  # a pause is this share of the time so far; with the look itself, 5 %
 _SHORTEST_PAUSE_SECONDS = 0.018  # once like tasks are known; less would only be more requests
 _LONGEST_PAUSE_SECONDS = 10.0
 _EARLY_LOOK = 0.3  # one look at this share of the expected time, for tasks that fail early

@@ -73,7 +73,7 @@ def test_a_task_that_fails_early_is_noticed_before_its_usual_end() -> None:
     """There is a look well before like tasks end."""
     assert next_interval(0.0, 0.005, 100.0) == pytest.approx(30.0)
     assert next_interval(30.0, 0.005, 100.0) == pytest.approx(65.0)
-    assert next_interval(95.0, 0.005, 100.0) == pytest.approx(4.75)
+    assert next_interval(95.0, 0.005, 100.0) == pytest.approx(0.045 * 95.0)
 
 
 def test_what_is_kept_is_bounded() -> None:
