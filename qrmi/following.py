@@ -14,6 +14,7 @@ from qrmi.errors import (
     TaskFailedError,
     TaskNotFoundError,
 )
+from qrmi.journal import TaskRecord
 from qrmi.tasks import TaskId, TaskResult, TaskStatus
 from qrmi.waiting import Deadline, stop_and_clean_up, wait_for_end
 
@@ -97,25 +98,30 @@ def _settle(driver: Driver, book: TaskBook, task_id: TaskId, status: TaskStatus)
     book.settled(task_id)
 
 
-def _remembered_status(book: TaskBook, task_id: TaskId, error: TaskNotFoundError) -> TaskStatus:
-    """The final status that the journal has of a task which the service has forgotten.
+def _remembered(book: TaskBook, task_id: TaskId, error: TaskNotFoundError) -> TaskRecord:
+    """The journal's record of an ended task which the service has forgotten.
 
     Raises:
-        TaskNotFoundError: ``error``, when the journal has none.
+        TaskNotFoundError: ``error``, when the journal knows no end of it.
     """
     record = book.remembered(task_id)
     if record is None or record.status is None or not record.status.is_final:
         raise error
-    return record.status
+    return record
+
+
+def _remembered_status(book: TaskBook, task_id: TaskId, error: TaskNotFoundError) -> TaskStatus:
+    status = _remembered(book, task_id, error).status
+    assert status is not None  # `_remembered` has looked
+    return status
 
 
 def _remembered_end(book: TaskBook, task_id: TaskId, error: TaskNotFoundError) -> QrmiError:
     """The error in the place of a result that the service has forgotten."""
-    status = _remembered_status(book, task_id, error)
-    record = book.remembered(task_id)
-    if status is TaskStatus.FAILED:
-        reason = (record.failure if record else "") or "the service gave no reason"
+    record = _remembered(book, task_id, error)
+    if record.status is TaskStatus.FAILED:
+        reason = record.failure or "the service gave no reason"
         return TaskFailedError(f"task {task_id} failed: {reason}", task_id=task_id)
-    if status is TaskStatus.CANCELLED:
+    if record.status is TaskStatus.CANCELLED:
         return TaskCancelledError(f"task {task_id} was stopped", task_id=task_id)
     return error
