@@ -8,38 +8,32 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import io
-import math
 import os
-import select
+import time
 
-from qrmi.transport.libcurl import pycurl
-from qrmi.transport.messages import USER_AGENT, Headers, Request, Response, Timeout, origin_of
-from qrmi.transport.network import Route, route_to
-from qrmi.transport.outcomes import SendError
+from qrmi.transport.curl_line import Line
+from qrmi.transport.messages import Headers, Request, Response, Timeout, origin_of
+from qrmi.transport.network import route_to
+from qrmi.transport.outcomes import REPEATABLE
 from qrmi.transport.settings import HttpConfig
 
 __all__ = ["CurlTransport"]
 
+_FEW = 4
+_WARY_SECONDS = 60.0
 _MOST_IDLE = 256
 _MOST_HOSTS = 32
-_SLOWEST_UPLOAD_BYTES_PER_SECOND = 100_000
-_NOT_SENT = {
-    pycurl.E_COULDNT_RESOLVE_PROXY: "the proxy's name is unknown",
-    pycurl.E_COULDNT_RESOLVE_HOST: "the host's name is unknown",
-    pycurl.E_COULDNT_CONNECT: "no connection",
-}
-_PERMANENT = {
-    pycurl.E_URL_MALFORMAT: "the URL is malformed",
-    pycurl.E_SSL_CONNECT_ERROR: "the TLS connection was refused",
-    pycurl.E_PEER_FAILED_VERIFICATION: "the server's certificate is not trusted",
-    pycurl.E_SSL_CERTPROBLEM: "the client certificate cannot be used",
-    pycurl.E_SSL_CACERT_BADFILE: "the trusted certificates cannot be read",
-}
 
 
 class CurlTransport:
     """Sends requests over libcurl.
+
+    An answer has all its headers, with one exception. Each header that libcurl hands over is a
+    struggle for the interpreter's lock when many threads work, so a GET among more than four
+    requests to its host brings only what libcurl itself reads: ``content-type``, ``location`` and
+    ``retry-after`` in seconds. Once such a host has answered with an error, all headers are taken
+    for a minute, and the request is sent once more if nobody else would do so: an error's headers
+    say by which id support finds it.
 
     Args:
         config: time-outs, proxies and certificates.
@@ -47,7 +41,8 @@ class CurlTransport:
 
     def __init__(self, config: HttpConfig | None = None) -> None:
         self._config = config or HttpConfig()
-        self._lines: dict[str, collections.deque[_Line]] = {}
+        self._hosts: dict[str, _Host] = {}
+        self._pid = os.getpid()
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self._config,)
@@ -55,218 +50,75 @@ class CurlTransport:
     def send(self, request: Request, headers: Headers, timeout: Timeout) -> Response:
         """The answer, whatever its status. Raises `SendError` when there was none."""
         url = request.url
+        if self._pid != os.getpid():
+            self._after_fork()
         end = url.find("/", 8)
-        idle = self._lines.get(url[:end] if end > 0 else url)
-        if idle is None:  # a host that is not known yet, or a URL that is none
-            idle = self._new_host(origin_of(url))
+        host = self._hosts.get(url[:end] if end > 0 else url)
+        if host is None:  # one that is not known yet, or a URL that is none
+            host = self._new_host(origin_of(url))
+        host.busy.append(None)
         try:
-            line = idle.pop()
-        except IndexError:
-            line = _Line(route_to(origin_of(url), self._config))
-        if line.pid != os.getpid():
-            _abandoned.append(line)  # the parent's: closing it would end the parent's connection
-            line = _Line(route_to(origin_of(url), self._config))
-        response = line.send(request, headers, timeout)
-        idle.append(line)
+            line = self._line(host, url)
+            lean = len(host.busy) > _FEW and request.method == "GET" and not host.is_wary()
+            response = line.send(request, headers, timeout, lean=lean)
+        finally:
+            host.busy.pop()
+        host.idle.append(line)
+        if lean and response.status >= 400:
+            host.wary_until = time.monotonic() + _WARY_SECONDS
+            if response.status not in REPEATABLE:  # the client repeats those
+                return self.send(request, headers, timeout)
         return response
 
-    def _new_host(self, origin: str) -> collections.deque[_Line]:
+    @property
+    def insecure(self) -> bool:
+        """Whether certificates count unseen."""
+        return self._config.insecure
+
+    def _line(self, host: _Host, url: str) -> Line:
+        try:
+            return host.idle.pop()
+        except IndexError:
+            return Line(route_to(origin_of(url), self._config))
+
+    def _new_host(self, origin: str) -> _Host:
         """Room for the connections to another host; the host known longest gives up its own."""
-        while len(self._lines) >= _MOST_HOSTS:
-            oldest = next(iter(self._lines), "")
-            _close(self._lines.pop(oldest, collections.deque()))
-        return self._lines.setdefault(origin, collections.deque(maxlen=_MOST_IDLE))
+        while len(self._hosts) >= _MOST_HOSTS:
+            oldest = next(iter(self._hosts), "")
+            self._hosts.pop(oldest, _Host()).close()
+        return self._hosts.setdefault(origin, _Host())
+
+    def _after_fork(self) -> None:
+        """A forked child leaves its parent's connections alone: closing them would end them."""
+        _abandoned.append(self._hosts)
+        self._hosts = {}
+        self._pid = os.getpid()
 
     def close(self) -> None:
         """Close idle connections; the transport stays usable."""
-        for idle in list(self._lines.values()):
-            _close(idle)
+        if self._pid != os.getpid():
+            self._after_fork()
+        for host in list(self._hosts.values()):
+            host.close()
 
 
-def _close(idle: collections.deque[_Line]) -> None:
-    while idle:
-        with contextlib.suppress(IndexError):  # another thread took the last one
-            line = idle.pop()
-            if line.pid == os.getpid():
-                line.close()
-            else:
-                _abandoned.append(line)
-
-
-_abandoned: list[_Line] = []
-
-
-class _Line:
-    """One libcurl handle with its connection; used by one thread at a time."""
-
-    def __init__(self, route: Route) -> None:
-        self.pid = os.getpid()
-        self._curl = pycurl.Curl()
-        self._headers: Headers | None = None
-        self._timeout: Timeout | None = None
-        self._url = ""
-        self._method = "GET"
-        self._is_fresh = False
-        self._limit_ms = 0
-        self._received = _Received()
-        self._set_up(route)
-
-    def _set_up(self, route: Route) -> None:
-        put = self._curl.setopt
-        put(pycurl.NOSIGNAL, 1)
-        put(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
-        put(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
-        put(pycurl.MAXCONNECTS, 1)  # a fresh connection replaces the kept one, which is closed
-        put(pycurl.FOLLOWLOCATION, 0)
-        put(pycurl.PATH_AS_IS, 1)
-        put(pycurl.ACCEPT_ENCODING, "gzip, deflate")
-        put(pycurl.BUFFERSIZE, 64 * 1024)
-        put(pycurl.USERAGENT, USER_AGENT)
-        put(pycurl.HTTPGET, 1)
-        put(pycurl.HEADERFUNCTION, self._received.header)
-        put(pycurl.WRITEFUNCTION, self._received.body)
-        put(pycurl.PROXY, route.proxy or "")
-        is_folder = os.path.isdir(route.certificates)  # noqa: PTH112 (a text from settings)
-        put(pycurl.CAPATH if is_folder else pycurl.CAINFO, route.certificates)
-        if route.client_certificate:
-            put(pycurl.SSLCERT, route.client_certificate)
-        if route.client_key:
-            put(pycurl.SSLKEY, route.client_key)
-
-    def close(self) -> None:
-        self._curl.close()
-
-    def send(self, request: Request, headers: Headers, timeout: Timeout) -> Response:
-        curl, received = self._curl, self._received
-        if headers is not self._headers:
-            curl.setopt(pycurl.HTTPHEADER, [*headers.lines, "expect:"])
-            self._headers = headers
-        if timeout is not self._timeout:
-            self._set_timeout(timeout)
-        if request.method != "GET" or self._method != "GET":
-            self._set_method(request, timeout)
-        try:
-            if request.url != self._url:
-                curl.setopt(pycurl.URL, request.url)
-                self._url = request.url
-            curl.perform()
-        except pycurl.error as error:
-            raise self._failure(error) from None
-        except UnicodeError:
-            raise SendError("the URL is malformed", sent=False, permanent=True) from None
-        status = curl.getinfo(pycurl.RESPONSE_CODE)
-        return Response(status, received.headers(), received.content())
-
-    def _set_timeout(self, timeout: Timeout) -> None:
-        connect = max(int(timeout.connect_seconds * 1000), 1)
-        self._curl.setopt(pycurl.CONNECTTIMEOUT_MS, connect)
-        self._curl.setopt(pycurl.LOW_SPEED_LIMIT, 1)
-        self._curl.setopt(pycurl.LOW_SPEED_TIME, max(math.ceil(timeout.read_seconds), 1))
-        self._timeout = timeout
-
-    def _set_method(self, request: Request, timeout: Timeout) -> None:
-        method, body = request.method, request.body or b""
-        if method != self._method:
-            self._change_method(method)
-        if method in ("GET", "HEAD"):
-            self._set_limits(fresh=False, limit_ms=0)
-        else:
-            self._set_body(body)
-            # libcurl counts what is sent as progress: silence is seen by the time of the whole
-            seconds = timeout.read_seconds
-            sending = len(body) / _SLOWEST_UPLOAD_BYTES_PER_SECOND
-            if sending > 1:
-                seconds += timeout.connect_seconds + sending
-            fresh = not request.idempotent and (not body or self._is_closed())
-            self._set_limits(fresh=fresh, limit_ms=int(seconds * 1000))
-
-    def _change_method(self, method: str) -> None:
-        put = self._curl.setopt
-        self._curl.unsetopt(pycurl.CUSTOMREQUEST)
-        if method == "HEAD":
-            put(pycurl.NOBODY, 1)
-        elif method == "GET":
-            put(pycurl.HTTPGET, 1)
-        else:
-            put(pycurl.POST, 1)
-            if method != "POST":
-                put(pycurl.CUSTOMREQUEST, method)
-        self._method = method
-
-    def _set_body(self, body: bytes) -> None:
-        """Bodies are read from a stream that cannot be rewound.
-
-        libcurl sends a request anew when a kept connection turns out to be closed; it cannot do so
-        with a body that it has begun to send. A request that must not be sent twice gets a new
-        connection when the kept one is closed already, or when it has no body.
-        """
-        self._curl.setopt(pycurl.POSTFIELDSIZE_LARGE, len(body))
-        self._curl.setopt(pycurl.READFUNCTION, io.BytesIO(body).read)
-
-    def _set_limits(self, *, fresh: bool, limit_ms: int) -> None:
-        if fresh is not self._is_fresh:
-            self._curl.setopt(pycurl.FRESH_CONNECT, int(fresh))
-            self._is_fresh = fresh
-        if limit_ms != self._limit_ms:
-            self._curl.setopt(pycurl.TIMEOUT_MS, limit_ms)
-            self._limit_ms = limit_ms
-
-    def _is_closed(self) -> bool:
-        """Whether the server has closed the connection that is kept."""
-        descriptor = self._curl.getinfo(pycurl.ACTIVESOCKET)
-        if descriptor < 0:
-            return False
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(0))
-
-    def _failure(self, error: Exception) -> SendError:
-        code = error.args[0]
-        if code in _PERMANENT:
-            return SendError(_PERMANENT[code], sent=False, permanent=True)
-        if code in _NOT_SENT:
-            return SendError(_NOT_SENT[code], sent=False)
-        if code == pycurl.E_OPERATION_TIMEDOUT:
-            if self._curl.getinfo(pycurl.PRETRANSFER_TIME) == 0:
-                return SendError("no connection in time", sent=False)
-            return SendError("no answer in time", sent=True)
-        return SendError("the connection broke off", sent=True)
-
-
-class _Received:
-    """What one answer brings, as libcurl hands it over: a large body in many pieces."""
+class _Host:
+    """The connections to one host that wait, and one entry for each request that is under way."""
 
     def __init__(self) -> None:
-        self._headers: list[bytes] = []
-        self._body = io.BytesIO()
-        self.header = self._headers.append
-        self.body = self._body.write
+        self.idle: collections.deque[Line] = collections.deque(maxlen=_MOST_IDLE)
+        self.busy: collections.deque[None] = collections.deque()
+        self.wary_until = 0.0
 
-    def clear(self) -> None:
-        self._headers.clear()
-        self._body.seek(0)
-        self._body.truncate()
+    def is_wary(self) -> bool:
+        """Whether an error came without all its headers a short while ago."""
+        return self.wary_until > 0 and time.monotonic() < self.wary_until
 
-    def headers(self) -> _HeaderLines:
-        return _HeaderLines(self._headers.copy())
-
-    def content(self) -> bytes:
-        body = self._body.getvalue()  # not copied: the buffer is given away
-        self.clear()
-        return body
+    def close(self) -> None:
+        """Close what is idle."""
+        while self.idle:
+            with contextlib.suppress(IndexError):  # another thread took the last one
+                self.idle.pop().close()
 
 
-class _HeaderLines:
-    """Headers of an answer, looked through when one is asked for."""
-
-    __slots__ = ("_lines",)
-
-    def __init__(self, lines: list[bytes]) -> None:
-        self._lines = lines
-
-    def get(self, name: str) -> str | None:
-        wanted = name.encode() + b":"
-        for line in reversed(self._lines):
-            if line[: len(wanted)].lower() == wanted:
-                return line[len(wanted) :].strip().decode("latin-1")
-        return None
+_abandoned: list[object] = []

@@ -1,0 +1,257 @@
+"""One libcurl handle with its connection, and what an answer brings."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import select
+
+from qrmi.transport.libcurl import pycurl
+from qrmi.transport.messages import USER_AGENT, Headers, Request, Response, Timeout
+from qrmi.transport.network import Route
+from qrmi.transport.outcomes import SendError, refused_by_proxy
+
+__all__ = ["Line"]
+
+_SLOWEST_UPLOAD_BYTES_PER_SECOND = 100_000
+_NOT_SENT = {
+    pycurl.E_COULDNT_RESOLVE_PROXY: "the proxy's name is unknown",
+    pycurl.E_COULDNT_RESOLVE_HOST: "the host's name is unknown",
+    pycurl.E_COULDNT_CONNECT: "no connection",
+}
+_PERMANENT = {
+    pycurl.E_URL_MALFORMAT: "the URL is malformed",
+    pycurl.E_SSL_CONNECT_ERROR: "the TLS connection was refused",
+    pycurl.E_PEER_FAILED_VERIFICATION: "the server's certificate is not trusted",
+    pycurl.E_SSL_CERTPROBLEM: "the client certificate cannot be used",
+    pycurl.E_SSL_CACERT_BADFILE: "the trusted certificates cannot be read",
+}
+
+
+class Line:
+    """One libcurl handle with its connection; used by one thread at a time.
+
+    Args:
+        route: the way to the one host that it is used for.
+    """
+
+    def __init__(self, route: Route) -> None:
+        self._curl = pycurl.Curl()
+        self._headers: Headers | None = None
+        self._timeout: Timeout | None = None
+        self._url = ""
+        self._method = "GET"
+        self._is_fresh = False
+        self._is_lean = False
+        self._has_pulse = False
+        self._limit_ms = 0
+        self._received = _Received()
+        self._set_up(route)
+
+    def _set_up(self, route: Route) -> None:
+        put = self._curl.setopt
+        put(pycurl.NOSIGNAL, 1)
+        put(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+        put(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+        put(pycurl.MAXCONNECTS, 1)  # a fresh connection replaces the kept one, which is closed
+        put(pycurl.FOLLOWLOCATION, 0)
+        put(pycurl.PATH_AS_IS, 1)
+        put(pycurl.ACCEPT_ENCODING, "gzip, deflate")
+        put(pycurl.BUFFERSIZE, 64 * 1024)
+        put(pycurl.USERAGENT, USER_AGENT)
+        put(pycurl.HTTPGET, 1)
+        put(pycurl.HEADERFUNCTION, self._received.header)
+        put(pycurl.WRITEFUNCTION, self._received.body)
+        put(pycurl.XFERINFOFUNCTION, _pulse)
+        put(pycurl.PROXY, route.proxy or "")
+        if route.certificates is None:
+            put(pycurl.SSL_VERIFYPEER, 0)
+            put(pycurl.SSL_VERIFYHOST, 0)
+        else:
+            is_folder = os.path.isdir(route.certificates)  # noqa: PTH112 (a text from settings)
+            put(pycurl.CAPATH if is_folder else pycurl.CAINFO, route.certificates)
+        if route.client_certificate:
+            put(pycurl.SSLCERT, route.client_certificate)
+        if route.client_key:
+            put(pycurl.SSLKEY, route.client_key)
+
+    def close(self) -> None:
+        """Close the connection; the line is of no use any more."""
+        self._curl.close()
+
+    def send(
+        self, request: Request, headers: Headers, timeout: Timeout, *, lean: bool = False
+    ) -> Response:
+        """The answer, whatever its status; a lean one has only the headers that libcurl reads.
+
+        Raises:
+            SendError: there was none; the line is of no use any more.
+        """
+        curl, received = self._curl, self._received
+        if headers is not self._headers:
+            curl.setopt(pycurl.HTTPHEADER, [*headers.lines, "expect:"])
+            self._headers = headers
+        if timeout is not self._timeout:
+            self._set_timeout(timeout)
+        if lean is not self._is_lean:
+            self._set_lean(lean)
+        pulse = request.hold_seconds > 0 or request.method != "GET"
+        if pulse is not self._has_pulse:
+            self._has_pulse = pulse
+            curl.setopt(pycurl.NOPROGRESS, int(not pulse))
+        if request.method != "GET" or self._method != "GET":
+            self._set_method(request, timeout)
+        try:
+            if request.url != self._url:
+                curl.setopt(pycurl.URL, request.url)
+                self._url = request.url
+            curl.perform()
+        except pycurl.error as error:
+            raise self._failure(error) from None
+        except UnicodeError:
+            raise SendError("the URL is malformed", sent=False, permanent=True) from None
+        status = curl.getinfo(pycurl.RESPONSE_CODE)
+        known = self._essentials(status) if lean else received.headers()
+        return Response(status, known, received.content())
+
+    def _set_lean(self, lean: bool) -> None:
+        if lean:
+            self._curl.unsetopt(pycurl.HEADERFUNCTION)
+        else:
+            self._curl.setopt(pycurl.HEADERFUNCTION, self._received.header)
+        self._is_lean = lean
+
+    def _essentials(self, status: int) -> dict[str, str]:
+        """The headers that libcurl itself reads; a redirect's is made absolute."""
+        read = self._curl.getinfo_raw
+        found = {"content-type": read(pycurl.CONTENT_TYPE)}
+        if status >= 300:
+            found["location"] = read(pycurl.REDIRECT_URL)
+            found["retry-after"] = str(read(pycurl.RETRY_AFTER) or "").encode()
+        return {name: value.decode("latin-1") for name, value in found.items() if value}
+
+    def _set_timeout(self, timeout: Timeout) -> None:
+        connect = max(int(timeout.connect_seconds * 1000), 1)
+        self._curl.setopt(pycurl.CONNECTTIMEOUT_MS, connect)
+        self._curl.setopt(pycurl.LOW_SPEED_LIMIT, 1)
+        self._curl.setopt(pycurl.LOW_SPEED_TIME, max(math.ceil(timeout.read_seconds), 1))
+        self._timeout = timeout
+
+    def _set_method(self, request: Request, timeout: Timeout) -> None:
+        method, body = request.method, request.body or b""
+        if method != self._method:
+            self._change_method(method)
+        if method in ("GET", "HEAD"):
+            self._set_limits(fresh=False, limit_ms=0)
+        else:
+            self._set_body(body)
+            # libcurl counts what is sent as progress: silence is seen by the time of the whole
+            seconds = timeout.read_seconds
+            sending = len(body) / _SLOWEST_UPLOAD_BYTES_PER_SECOND
+            if sending > 1:
+                seconds += timeout.connect_seconds + sending
+            fresh = not request.idempotent and (not body or self._is_closed())
+            self._set_limits(fresh=fresh, limit_ms=int(seconds * 1000))
+
+    def _change_method(self, method: str) -> None:
+        put = self._curl.setopt
+        self._curl.unsetopt(pycurl.CUSTOMREQUEST)
+        if method == "HEAD":
+            put(pycurl.NOBODY, 1)
+        elif method == "GET":
+            put(pycurl.HTTPGET, 1)
+        else:
+            put(pycurl.POST, 1)
+            if method != "POST":
+                put(pycurl.CUSTOMREQUEST, method)
+        self._method = method
+
+    def _set_body(self, body: bytes) -> None:
+        """Bodies are read from a stream that cannot be rewound.
+
+        libcurl sends a request anew when a kept connection turns out to be closed; it cannot do so
+        with a body that it has begun to send. A request that must not be sent twice gets a new
+        connection when the kept one is closed already, or when it has no body.
+        """
+        self._curl.setopt(pycurl.POSTFIELDSIZE_LARGE, len(body))
+        self._curl.setopt(pycurl.READFUNCTION, io.BytesIO(body).read)
+
+    def _set_limits(self, *, fresh: bool, limit_ms: int) -> None:
+        if fresh is not self._is_fresh:
+            self._curl.setopt(pycurl.FRESH_CONNECT, int(fresh))
+            self._is_fresh = fresh
+        if limit_ms != self._limit_ms:
+            self._curl.setopt(pycurl.TIMEOUT_MS, limit_ms)
+            self._limit_ms = limit_ms
+
+    def _is_closed(self) -> bool:
+        """Whether the server has closed the connection that is kept."""
+        descriptor = self._curl.getinfo(pycurl.ACTIVESOCKET)
+        if descriptor < 0:
+            return False
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _failure(self, error: Exception) -> SendError:
+        code = error.args[0]
+        proxy_status = self._curl.getinfo(pycurl.HTTP_CONNECTCODE)
+        if proxy_status >= 400:
+            return refused_by_proxy(proxy_status)
+        if code in _PERMANENT:
+            return SendError(_PERMANENT[code], sent=False, permanent=True)
+        if code in _NOT_SENT:
+            return SendError(_NOT_SENT[code], sent=False)
+        if code == pycurl.E_OPERATION_TIMEDOUT:
+            if self._curl.getinfo(pycurl.PRETRANSFER_TIME) == 0:
+                return SendError("no connection in time", sent=False)
+            return SendError("no answer in time", sent=True)
+        return SendError("the connection broke off", sent=True)
+
+
+def _pulse(*_progress: int) -> int:
+    """Called by libcurl while it waits, so that Python sees Ctrl-C.
+
+    That costs a GET that is answered at once more than it is worth.
+    """
+    return 0
+
+
+class _Received:
+    """What one answer brings, as libcurl hands it over: a large body in many pieces."""
+
+    def __init__(self) -> None:
+        self._headers: list[bytes] = []
+        self._body = io.BytesIO()
+        self.header = self._headers.append
+        self.body = self._body.write
+
+    def clear(self) -> None:
+        self._headers.clear()
+        self._body.seek(0)
+        self._body.truncate()
+
+    def headers(self) -> _HeaderLines:
+        return _HeaderLines(self._headers.copy())
+
+    def content(self) -> bytes:
+        body = self._body.getvalue()  # not copied: the buffer is given away
+        self.clear()
+        return body
+
+
+class _HeaderLines:
+    """Headers of an answer, looked through when one is asked for."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self, lines: list[bytes]) -> None:
+        self._lines = lines
+
+    def get(self, name: str) -> str | None:
+        wanted = name.encode() + b":"
+        for line in reversed(self._lines):
+            if line[: len(wanted)].lower() == wanted:
+                return line[len(wanted) :].strip().decode("latin-1")
+        return None
