@@ -13,7 +13,17 @@ import tempfile
 
 from benchmarks.measure import table
 
-NAMES = ("handles", "decoding", "simulator", "verbs", "threads", "results", "waiting", "encoding")
+NAMES = (
+    "handles",
+    "decoding",
+    "simulator",
+    "verbs",
+    "threads",
+    "results",
+    "waiting",
+    "encoding",
+    "journal",
+)
 
 
 def main() -> None:
