@@ -3,39 +3,48 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import logging
-import os
 import threading
-import uuid
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
 
-from qrmi import config, journal
-from qrmi.errors import InvalidInputError, JournalError, QrmiError, TaskNotFoundError
+from qrmi import journal
+from qrmi.errors import (
+    InvalidInputError,
+    JournalError,
+    QrmiError,
+    TaskNotFoundError,
+    TaskNotReadyError,
+    WaitTimeoutError,
+)
 from qrmi.history import history, likeness
+from qrmi.lifetime.underway import Underway
 from qrmi.payloads import Payload, digest
 from qrmi.settings import Settings
+from qrmi.starts.keys import Keys
 from qrmi.tasks import TaskId, TaskStatus
 from qrmi.waiting import SystemClock
 
-__all__ = ["TaskBook", "derived_key"]
+__all__ = ["TaskBook", "reported"]
 
+_V = TypeVar("_V", bound=Callable[..., Any])
 _log = logging.getLogger(__name__)
-_process_nonce = uuid.uuid4().hex
-_counter = itertools.count()
+_MOST_COMPARED = 2000
 _clock = SystemClock()
 
 
-def derived_key() -> str:
-    """An idempotency key that no other rank, restart, process or call makes."""
-    pid = os.getpid()
-    return f"{_identity(pid)}-{pid}-{_process_nonce}-{next(_counter)}"
+def reported(verb: _V) -> _V:
+    """A verb of a handle whose errors are journalled, for `qrmi explain`, before they leave it."""
 
+    @functools.wraps(verb)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return verb(self, *args, **kwargs)
+        except QrmiError as error:
+            self._book.failed(verb.__name__, error)
+            raise
 
-@functools.cache
-def _identity(_pid: int) -> str:
-    return config.job_identity() or config.host_name()
+    return cast("_V", call)
 
 
 class TaskBook:
@@ -53,31 +62,18 @@ class TaskBook:
         self._lock = threading.Lock()
         self._unended: set[str] = set()
         self._settled: set[str] = set()
+        self._running: set[str] = set()
+        self._told: tuple[object, ...] = ()
+        self.underway = Underway(resource_id)
+        self.keys = Keys(resource_id)
 
-    def known(self, key: str, payload: Payload) -> journal.TaskRecord | None:
-        """The record of a start with this key that was not refused, or ``None``.
+    # --- starts -------------------------------------------------------------------------------
 
-        Raises:
-            InvalidInputError: the key is empty, or was used for another payload or on another
-                resource.
-        """
-        if not isinstance(key, str):
-            raise TypeError(f"a key is a text, not {type(key).__name__}")
-        if not key:
-            raise InvalidInputError("the key is empty", hint="leave it out to have one made up")
-        record = journal.default().find(key)
-        if record is None or record.reason:
-            return None
-        if (record.resource_id, record.payload_digest) != (self._resource_id, digest(payload)):
-            raise InvalidInputError(
-                f"the key {key!r} was used for another task on {record.resource_id}",
-                hint="give each task a key of its own",
-                task_id=record.id,
-            )
-        return record
-
-    def intend(self, key: str, payload: Payload, context: Mapping[str, Any] | None) -> None:
+    def intend(self, key: str, payload: Payload, context: Mapping[str, Any], **more: Any) -> None:
         """Record that a task is about to be sent; when that fails, nothing is.
+
+        ``more`` is what `qrmi.starts.recovery` goes by: ``attempt`` from the second on, and
+        ``findable`` when the service has no key for it.
 
         Raises:
             JournalError: the record cannot be written.
@@ -90,10 +86,12 @@ class TaskBook:
                 key=key,
                 format=payload.FORMAT,
                 digest=digest(payload),
-                context=dict(context or {}),
+                context=dict(context),
+                **more,
             )
         except (TypeError, ValueError) as error:
             raise InvalidInputError(f"the context cannot be journalled: {error}") from error
+        self.underway.sent(key)
 
     def _constant_fields(self) -> str:
         """What every intent of this handle says, written once."""
@@ -108,6 +106,7 @@ class TaskBook:
         Raises:
             JournalError: it cannot be written; the program must not be sent.
         """
+        self.underway.made(key, task_id)
         journal.default().append("created", resource=self._resource_id, key=key, task=task_id)
 
     def started(self, key: str, task_id: TaskId, payload: Payload) -> None:
@@ -117,10 +116,22 @@ class TaskBook:
         history.begun(self._resource_id, task_id, likeness(payload), _clock.monotonic())
         self.note("started", key=key, task=task_id)
         _log.info("task %s started on %s", task_id, self._resource_id)
+        self.underway.started(key, task_id)
 
-    def refused(self, key: str, error: QrmiError) -> None:
-        """Record that the start failed and why."""
-        self.note("refused", key=key, reason=f"{type(error).__name__}: {error.message}")
+    def refused(self, key: str, error: QrmiError, attempt: int) -> None:
+        """Record that the start failed and why: nothing came of this attempt, or of those before.
+
+        Another process may have begun the next one by now.
+        """
+        self.underway.refused(key)
+        reason = f"{type(error).__name__}: {error.message}"
+        self.note("refused", key=key, reason=reason, attempt=attempt)
+
+    def lost(self, key: str, error: BaseException) -> None:
+        """Record that the sending is over and that its answer did not come."""
+        message = error.message if isinstance(error, QrmiError) else ""
+        self.underway.lost(key)
+        self.note("lost", key=key, reason=f"{type(error).__name__}: {message}")
 
     def unsettled(self, key: str, error: QrmiError) -> None:
         """Record that it is not known whether the task exists."""
@@ -132,6 +143,17 @@ class TaskBook:
             return journal.default().task(task_id, self._resource_id)
         except TaskNotFoundError:
             return None
+
+    def recent_ids(self, since: float) -> set[TaskId]:
+        """The tasks of the resource that were started since a time; not more than the newest."""
+        return {
+            record.id
+            for record in journal.default().tasks(_MOST_COMPARED)
+            if record.resource_id == self._resource_id
+            and record.started_at > since
+            and record.status is not None
+            and record.id is not None
+        }
 
     def ended(self, task_id: str, status: TaskStatus, reason: str) -> None:
         """Record a task's end, and why it failed; whoever started it.
@@ -147,6 +169,7 @@ class TaskBook:
             status=status.name,
             failure=reason,
         )
+        self.underway.ended(task_id)
         with self._lock:
             self._unended.discard(task_id)
         _log.info("task %s %s on %s", task_id, status.name.lower(), self._resource_id)
@@ -165,12 +188,42 @@ class TaskBook:
         with self._lock:
             if not status.is_final:
                 self._unended.add(task_id)
-                return
+                if status is TaskStatus.QUEUED or task_id in self._running:
+                    return
+                self._running.add(task_id)
+        if not status.is_final:
+            self.note("seen", task=task_id, status=status.name)
+            return
+        self.underway.ended(task_id)
+        with self._lock:
+            self._running.discard(task_id)
             if task_id not in self._unended:
                 return
             self._unended.discard(task_id)
         self.note("ended", task=task_id, status=status.name)
         _log.info("task %s %s on %s", task_id, status.name.lower(), self._resource_id)
+
+    def failed(self, step: str, error: QrmiError) -> None:
+        """Record an error that leaves the handle; the same one in a row is recorded once."""
+        if error.resource_id is None:
+            error.resource_id = self._resource_id
+        if type(error) in (TaskNotReadyError, WaitTimeoutError):
+            return  # an answer like another: nothing went wrong
+        told = (step, type(error), error.message)
+        if told == self._told:
+            return
+        self._told = told
+        about = {"task": error.task_id, "key": error.key, "request_ids": list(error.request_ids)}
+        self.note(
+            "failed",
+            step=step,
+            error=type(error).__name__,
+            message=error.message,
+            owner=error.owner.value,
+            retryable=error.retryable,
+            hint=error.hint,
+            **{name: value for name, value in about.items() if value},
+        )
 
     def note(self, event: str, **fields: Any) -> None:
         """Record something that has happened already: a failure is logged, not raised."""

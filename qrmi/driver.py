@@ -13,6 +13,7 @@ import attrs
 
 from qrmi.errors import UnsupportedFunctionError, UnsupportedResourceTypeError
 from qrmi.payloads import AnalogJob, Payload, PulserBatch
+from qrmi.secrecy.scrubbing import scrub
 from qrmi.settings import Settings
 from qrmi.tasks import (
     BatchJob,
@@ -26,6 +27,7 @@ from qrmi.tasks import (
 
 if TYPE_CHECKING:
     from qrmi.transport import Transport
+    from qrmi.waiting import Clock
 
 __all__ = ["Capabilities", "Driver", "unknown_status"]
 
@@ -49,6 +51,11 @@ class Capabilities:
             handle journals the id between them.
         repeatable_start: starting again with the same key is the same task, so that a start
             without a known end may be sent again.
+        settle_seconds: how long after it was sent a start can still take effect, as the driver's
+            documentation states and justifies; from then on a task that is not found does not
+            exist. ``None``: that is not known, and absence proves nothing.
+        lists_recent: `Driver.recent_tasks` tells which tasks are new on the service, for services
+            that know no keys.
         cleanup: a task that has ended holds something on the service until `Driver.task_free`.
         dialect: the variety of its payload format that the resource takes, for the format's codec;
             of ``qiskit-primitive``: ``qpy`` or ``qasm3``.
@@ -64,6 +71,8 @@ class Capabilities:
     min_poll_seconds: float = 0.005
     two_step: bool = False
     repeatable_start: bool = False
+    settle_seconds: float | None = None
+    lists_recent: bool = False
     cleanup: bool = False
     dialect: str = ""
 
@@ -79,11 +88,13 @@ class Driver(abc.ABC):
         PAYLOADS: the payload formats that it takes (`Payload.FORMAT`).
         CAPABILITIES: what it can do beyond the life cycle.
         SETTINGS: the attrs class that declares its settings.
+        clock: what pauses on its behalf are made with; ``None`` for the machine's own.
     """
 
     PAYLOADS: ClassVar[frozenset[str]]
     CAPABILITIES: ClassVar[Capabilities] = Capabilities()
     SETTINGS: ClassVar[type[Settings]] = Settings
+    clock: Clock | None = None
 
     def __init__(self, resource_id: str, settings: Settings) -> None:
         self.resource_id = resource_id
@@ -180,11 +191,16 @@ class Driver(abc.ABC):
         """The first step of a start in two: make an empty task and return its id."""
         raise self._no_steps()
 
-    def task_submit(self, task_id: TaskId, payload: Payload) -> None:
+    def task_submit(self, task_id: TaskId, payload: Payload, key: str) -> None:
         """The second step: hand over the program and let the task run.
 
-        A service that refuses it is asked to remove the task, and its reason is raised.
+        A service that refuses it is asked to remove the task, and its reason is raised. Handing
+        the program over again must not let it run twice: the handle does so after a lost answer.
         """
+        raise self._no_steps()
+
+    def task_submitted(self, task_id: TaskId) -> bool:
+        """Whether the service has the program of a task that was made in two steps."""
         raise self._no_steps()
 
     def task_reason(self, task_id: TaskId) -> str:
@@ -196,6 +212,31 @@ class Driver(abc.ABC):
 
         Freeing a task again, or one that the service does not know, is no error.
         """
+
+    def can_find(self, payload: Payload) -> bool:
+        """Whether `find_task` would find a task of this payload; of some services, not of every."""
+        return self.CAPABILITIES.idempotency_key
+
+    @property
+    def settle_seconds(self) -> float | None:
+        """`Capabilities.settle_seconds`, or what the settings say instead."""
+        return self.CAPABILITIES.settle_seconds
+
+    @property
+    def sending_seconds(self) -> float:
+        """How long sending a start can take on this side, with all its repeats."""
+        return 60.0
+
+    def recent_tasks(self, since: float) -> list[TaskId]:
+        """Ids of the user's tasks that the service says were made after a time, newest first.
+
+        Args:
+            since: seconds since the epoch by this machine's clock; the service's may differ by
+                a minute, which the driver allows for.
+        """
+        raise UnsupportedFunctionError(
+            "this resource does not list tasks", resource_id=self.resource_id
+        )
 
     def find_task(self, key: str) -> TaskId | None:
         """The task that was started with ``key``, or ``None`` when the service has none."""
@@ -251,7 +292,7 @@ def unknown_status(word: object, task_id: str) -> TaskStatus:
 
     Never a final state: a wait must not end, or crash, because a service learned a new word.
     """
-    text = str(word)[:60]
+    text = scrub(str(word))[:60]
     with _warned_lock:
         is_new = text not in _warned
         _warned.add(text)

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import attrs
 
 from qrmi.driver import Driver
-from qrmi.errors import WaitTimeoutError
+from qrmi.errors import QrmiError, WaitTimeoutError
 from qrmi.history import history
 from qrmi.tasks import TaskId, TaskStatus
 
-__all__ = ["Clock", "Deadline", "SystemClock", "next_interval", "stop_and_clean_up", "wait_for_end"]
+__all__ = [
+    "Clock",
+    "Deadline",
+    "SystemClock",
+    "found_before",
+    "next_interval",
+    "stop_and_clean_up",
+    "wait_for_end",
+]
+
+_T = TypeVar("_T")
 
 _WASTED_FRACTION = 0.045  # a pause is this share of the time so far; with the look itself, 5 %
 _SHORTEST_PAUSE_SECONDS = 0.018  # once like tasks are known; less would only be more requests
@@ -152,6 +162,34 @@ def stop_and_clean_up(driver: Driver, task_id: TaskId, deadline: Deadline) -> No
             deadline.clock.monotonic() - begun, driver.CAPABILITIES.min_poll_seconds
         )
         deadline.clock.sleep(deadline.shorten(pause))
+
+
+def found_before(
+    deadline: Deadline, look: Callable[[], _T | None], shortest_seconds: float
+) -> _T | None:
+    """Look until something is found; ``None`` when a look after the deadline found nothing.
+
+    A look that fails is repeated, after the deadline for as long again as there was before it,
+    half a minute at most.
+
+    Raises:
+        QrmiError: of the last look, when it failed and there was no more time.
+    """
+    begun = deadline.clock.monotonic()
+    allowed = deadline.shorten(_LONGEST_HOLD_SECONDS)
+    grace = Deadline(deadline.clock, None if deadline.at is None else deadline.at + allowed)
+    while True:
+        is_late = deadline.passed
+        try:
+            found = look()
+        except QrmiError:
+            if grace.passed:
+                raise
+        else:
+            if found is not None or is_late:
+                return found
+        pause = next_interval(deadline.clock.monotonic() - begun, shortest_seconds)
+        deadline.clock.sleep((grace if is_late else deadline).shorten(pause) or shortest_seconds)
 
 
 def _hold(driver: Driver, deadline: Deadline, *, responsive: bool) -> float:

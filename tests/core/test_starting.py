@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qrmi import journal
+from qrmi.bookkeeping import TaskBook
 from qrmi.driver import Capabilities
 from qrmi.errors import (
     AnswerLostError,
     InvalidInputError,
-    JournalError,
     QrmiError,
+    ResourceUnavailableError,
     TaskCancelledError,
     TaskFailedError,
     TaskNotFoundError,
@@ -23,7 +26,7 @@ from qrmi.errors import (
 from qrmi.payloads import PasqalCloud, Payload
 from qrmi.resource import QuantumResource
 from qrmi.tasks import TaskId, TaskResult, TaskStatus
-from qrmi.testing import ScriptedDriver
+from qrmi.testing import FakeClock, ScriptedDriver
 
 PAYLOAD = PasqalCloud("{}", 1)
 
@@ -72,6 +75,7 @@ def test_where_it_cannot_be_looked_up_that_is_said_and_nothing_is_sent_again() -
     with pytest.raises(TaskStartUncertainError, match="may have been started") as caught:
         resource.task_start(PAYLOAD, key="mine")
     assert isinstance(caught.value.__cause__, AnswerLostError)
+    assert caught.value.key == "mine"
     with pytest.raises(TaskStartUncertainError, match="no known end"):
         resource.task_start(PAYLOAD, key="mine")
     assert len(driver.sent) == 1
@@ -86,22 +90,205 @@ class RepeatableDriver(LosingDriver):
         return None
 
 
-def test_an_unsettled_start_is_sent_again_only_where_that_is_the_same_task() -> None:
+def test_a_start_that_may_be_repeated_is_sent_again_at_once() -> None:
     driver = RepeatableDriver(AnswerLostError("cut"))
-    resource = handle(driver)
-    with pytest.raises(TaskStartUncertainError):
-        resource.task_start(PAYLOAD, key="mine")
-    assert resource.task_start(PAYLOAD, key="mine") == "task-2"
+    assert handle(driver).task_start(PAYLOAD, key="mine") == "task-2"
+    assert [key for _, key in driver.sent] == ["mine", "mine"]
 
-    class UnrepeatableDriver(RepeatableDriver):
-        CAPABILITIES = Capabilities(idempotency_key=True)
 
-    driver = UnrepeatableDriver(AnswerLostError("cut"))
+class ForgettingDriver(LosingDriver):
+    """A first start is lost on its way; the service has nothing under its key until `arrives`."""
+
+    def __init__(self, arrives: float | None = None) -> None:
+        super().__init__(AnswerLostError("cut"))
+        self.clock = self.time = FakeClock()
+        self.arrives = arrives
+        self.looks: list[float] = []
+
+    def find_task(self, key: str) -> TaskId | None:
+        self.looks.append(self.time.monotonic())
+        is_there = self.arrives is not None and self.time.monotonic() >= self.arrives
+        return super().find_task(key) if is_there or len(self.sent) > 1 else None
+
+
+class SettlingDriver(ForgettingDriver):
+    """Half a minute after it was sent a start can no longer arrive."""
+
+    CAPABILITIES = Capabilities(idempotency_key=True, settle_seconds=30.0)
+
+
+def test_not_found_does_not_mean_that_it_will_not_come() -> None:
+    """Without a stated time after which absence proves something, nothing is sent again."""
+    driver = ForgettingDriver()
     resource = handle(driver)
-    for _ in range(2):  # "not found" does not mean that it will not come
+    for _ in range(2):
         with pytest.raises(TaskStartUncertainError):
             resource.task_start(PAYLOAD, key="theirs")
     assert len(driver.sent) == 1
+
+
+def test_a_start_that_arrives_late_is_found() -> None:
+    driver = SettlingDriver(arrives=20.0)
+    assert handle(driver).task_start(PAYLOAD) == "task-1"
+    assert len(driver.sent) == 1
+    assert driver.looks[-1] >= 20.0
+
+
+def test_the_settle_time_begins_when_the_answer_is_given_up() -> None:
+    """What comes before the request (a token, an upload) may take long; it leaves last."""
+
+    class SlowDriver(SettlingDriver):
+        def task_start(self, payload: Payload, key: str) -> TaskId:
+            self.time.sleep(40.0)  # a token is fetched meanwhile
+            return super().task_start(payload, key)
+
+    driver = SlowDriver(arrives=60.0)
+    assert handle(driver).task_start(PAYLOAD) == "task-1"
+    assert len(driver.sent) == 1
+
+
+def test_absence_counts_once_the_start_can_no_longer_arrive() -> None:
+    """Only then is it sent again, and the journal has both attempts."""
+    driver = SettlingDriver()
+    assert handle(driver).task_start(PAYLOAD, key="mine") == "task-2"
+    assert len(driver.sent) == 2
+    assert max(driver.looks) >= 30.0
+    record = journal.default().task("task-2")
+    assert (record.key, record.attempt) == ("mine", 2)
+
+
+def test_a_search_that_fails_is_no_absence() -> None:
+    driver = SettlingDriver()
+
+    def broken(key: str) -> TaskId | None:
+        raise ResourceUnavailableError("down")
+
+    driver.find_task = broken  # type: ignore[method-assign]
+    with pytest.raises(TaskStartUncertainError, match="down"):
+        handle(driver).task_start(PAYLOAD)
+    assert len(driver.sent) == 1
+
+
+class ListingDriver(SettlingDriver):
+    """Knows no keys; tells which tasks are new."""
+
+    CAPABILITIES = Capabilities(lists_recent=True, settle_seconds=30.0)
+
+    def __init__(self, listed: list[str]) -> None:
+        super().__init__()
+        self.listed = listed
+
+    def recent_tasks(self, since: float) -> list[TaskId]:
+        return [TaskId(each) for each in self.listed]
+
+
+def test_a_list_without_unknown_tasks_shows_that_none_came_of_a_start() -> None:
+    """A task that the journal knows is another start's."""
+    driver = ListingDriver([])
+    first = handle(driver).task_start(PAYLOAD)
+    again = ListingDriver([first])
+    again.sent.append(driver.sent[0])
+    assert handle(again).task_start(PAYLOAD) == "task-3"
+
+
+def test_a_list_with_unknown_tasks_is_told_not_guessed_from() -> None:
+    driver = ListingDriver(["7", "8"])
+    with pytest.raises(TaskStartUncertainError, match="7, 8"):
+        handle(driver).task_start(PAYLOAD)
+    assert len(driver.sent) == 1
+
+
+def test_a_list_that_lacks_what_it_must_have_proves_nothing() -> None:
+    driver = ListingDriver([])
+    assert handle(driver).task_start(PAYLOAD) == "task-2"
+    again = ListingDriver([])  # the service had a task, and now tells of none
+    with pytest.raises(TaskStartUncertainError, match="lacks task-2"):
+        handle(again).task_start(PAYLOAD)
+    assert len(again.sent) == 1
+
+
+def test_a_start_that_was_interrupted_is_known_to_be_lost() -> None:
+    """Ctrl-C between sending and answer: the journal says so, and the key finds the task."""
+    driver = LosingDriver(AnswerLostError("unused"))
+    real = ScriptedDriver.task_start
+
+    def interrupted(payload: Payload, key: str) -> TaskId:
+        real(driver, payload, key)
+        raise KeyboardInterrupt
+
+    driver.task_start = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        handle(driver).task_start(PAYLOAD, key="mine")
+    record = journal.default().find("mine")
+    assert record is not None
+    assert record.lost_at is not None
+    del driver.task_start  # type: ignore[method-assign]
+    driver.CAPABILITIES = SettlingDriver.CAPABILITIES  # type: ignore[misc]
+    assert handle(driver).task_start(PAYLOAD, key="mine") == "task-1"
+
+
+# --- one key, several processes ---------------------------------------------------------------
+
+
+def test_threads_with_one_key_start_one_task() -> None:
+    class SlowDriver(ScriptedDriver):
+        def task_start(self, payload: Payload, key: str) -> TaskId:
+            event.wait(0.05)
+            return super().task_start(payload, key)
+
+    event = threading.Event()
+    driver = SlowDriver()
+    with ThreadPoolExecutor(8) as pool:
+        futures = [pool.submit(handle(driver).task_start, PAYLOAD, key="one") for _ in range(8)]
+        assert {future.result() for future in futures} == {"task-1"}
+    assert len(driver.sent) == 1
+
+
+def test_an_attempt_of_a_process_that_died_is_looked_up_then_made_again() -> None:
+    driver = SettlingDriver()
+    driver.lost = None
+    book = handle(driver)._book
+    journal.default().claim("mine", 1, **claim_fields(book, pid=2**22 + 1))
+    book.intend("mine", PAYLOAD, {})
+    assert handle(driver).task_start(PAYLOAD, key="mine") == "task-1"
+    assert max(driver.looks) >= 29.0, "the dead process may have sent just now"
+
+
+def test_a_process_that_died_before_its_intent_has_sent_nothing() -> None:
+    """So that a task is started again also where nothing can be looked up."""
+    driver = KeylessDriver(AnswerLostError("cut"))
+    driver.lost = None
+    book = handle(driver)._book
+    journal.default().claim("mine", 1, **claim_fields(book, pid=2**22 + 1))
+    assert handle(driver).task_start(PAYLOAD, key="mine") == "task-1"
+    record = journal.default().find("mine")
+    assert record is not None
+    assert record.attempt == 2
+
+
+def claim_fields(book: TaskBook, pid: int) -> dict[str, Any]:
+    """A claim as another process of this host makes it."""
+    book.keys.claim("model", 1, PAYLOAD)
+    fields = dict(journal.default().claimed("model")[0])
+    fields["process"]["pid"] = pid
+    return {name: fields[name] for name in ("at", "number", "process", "resource", "digest")}
+
+
+def test_a_claim_for_another_payload_is_refused_before_its_intent_is_seen() -> None:
+    driver = ScriptedDriver()
+    assert handle(driver)._book.keys.claim("mine", 1, PAYLOAD)
+    with pytest.raises(InvalidInputError, match="another task"):
+        handle(driver).task_start(PasqalCloud("{}", 2), key="mine")
+    assert driver.sent == []
+
+
+def test_a_key_is_free_again_after_a_refusal_even_for_another_payload() -> None:
+    driver = LosingDriver(InvalidInputError("no"))
+    resource = handle(driver)
+    with pytest.raises(InvalidInputError):
+        resource.task_start(PAYLOAD, key="mine")
+    assert resource.task_start(PasqalCloud("{}", 2), key="mine") == "task-2"
+    assert resource.task_start(PasqalCloud("{}", 2), key="mine") == "task-2"
 
 
 def test_a_refused_start_may_be_tried_again_under_its_key() -> None:
@@ -115,11 +302,14 @@ def test_a_refused_start_may_be_tried_again_under_its_key() -> None:
 class TwoStepDriver(ScriptedDriver):
     """Makes a task, then hands it its program; tells what the journal had in between."""
 
-    CAPABILITIES = Capabilities(two_step=True)
+    CAPABILITIES = Capabilities(two_step=True, settle_seconds=30.0)
 
-    def __init__(self, submit_error: QrmiError | None = None) -> None:
+    def __init__(self, *submit_errors: QrmiError, has_program: bool = False) -> None:
         super().__init__()
-        self.submit_error = submit_error
+        self.clock = self.time = FakeClock()
+        self.submit_errors = list(submit_errors)
+        self.submitted: list[TaskId] = []
+        self.has_program = has_program
         self.journalled_between: list[TaskId | None] = []
 
     def task_start(self, payload: Payload, key: str) -> TaskId:
@@ -128,10 +318,14 @@ class TwoStepDriver(ScriptedDriver):
     def task_create(self, payload: Payload, key: str) -> TaskId:
         return super().task_start(payload, key)
 
-    def task_submit(self, task_id: TaskId, payload: Payload) -> None:
+    def task_submit(self, task_id: TaskId, payload: Payload, key: str) -> None:
         self.journalled_between = [record.id for record in journal.default().tasks()]
-        if self.submit_error is not None:
-            raise self.submit_error
+        self.submitted.append(task_id)
+        if self.submit_errors:
+            raise self.submit_errors.pop()
+
+    def task_submitted(self, task_id: TaskId) -> bool:
+        return self.has_program
 
 
 def test_the_id_is_journalled_between_the_two_steps_of_a_start() -> None:
@@ -140,11 +334,51 @@ def test_the_id_is_journalled_between_the_two_steps_of_a_start() -> None:
     assert driver.journalled_between == ["task-1"]
 
 
-def test_a_lost_second_step_names_the_task_that_may_run() -> None:
-    with pytest.raises(TaskStartUncertainError, match="task-1") as caught:
-        handle(TwoStepDriver(AnswerLostError("cut"))).task_start(PAYLOAD)
-    assert caught.value.task_id == "task-1"
-    assert journal.default().task("task-1").status is None
+def test_a_lost_second_step_is_looked_at_and_taken_again() -> None:
+    """The same task is handed its program again, when it does not get it in time."""
+    driver = TwoStepDriver(AnswerLostError("cut"), has_program=True)
+    assert handle(driver).task_start(PAYLOAD) == "task-1"
+    assert driver.submitted == ["task-1"]
+    driver = TwoStepDriver(AnswerLostError("cut"))
+    assert handle(driver).task_start(PAYLOAD) == "task-1"
+    assert driver.submitted == ["task-1", "task-1"]
+    assert driver.time.monotonic() >= 30.0
+
+
+def test_a_second_step_that_never_arrives_ends_plainly() -> None:
+    """The service was asked each time, when it could not arrive any more: nothing runs."""
+    driver = TwoStepDriver(*(AnswerLostError("cut") for _ in range(3)))
+    with pytest.raises(ResourceUnavailableError, match="has not arrived") as caught:
+        handle(driver).task_start(PAYLOAD, key="mine")
+    assert not isinstance(caught.value, AnswerLostError)
+    assert caught.value.retryable
+    assert driver.submitted == ["task-1"] * 3
+    assert handle(driver).task_start(PAYLOAD, key="mine") == "task-2"
+
+
+def test_a_lost_first_step_is_taken_again() -> None:
+    """A task without its program does nothing."""
+    driver = TwoStepDriver()
+    create, lost = driver.task_create, [AnswerLostError("cut")]
+
+    def losing(payload: Payload, key: str) -> TaskId:
+        task_id = create(payload, key)
+        if lost:
+            raise lost.pop()
+        return task_id
+
+    driver.task_create = losing  # type: ignore[method-assign]
+    assert handle(driver).task_start(PAYLOAD) == "task-2"
+    assert driver.submitted == ["task-2"]
+
+
+def test_another_process_hands_over_the_program_that_a_dead_one_did_not() -> None:
+    driver = TwoStepDriver(KeyboardInterrupt())  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        handle(driver).task_start(PAYLOAD, key="mine")
+    assert handle(driver).task_start(PAYLOAD, key="mine") == "task-1"
+    assert driver.submitted == ["task-1", "task-1"]
+    assert len(driver.sent) == 1
 
 
 class LaneDriver(ScriptedDriver):
@@ -271,22 +505,3 @@ def test_the_first_end_in_the_journal_stays() -> None:
         before.ended_at,
         "boom",
     )
-
-
-def test_half_a_line_on_a_full_disk_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is written once there is room again is read back."""
-    resource = handle(ScriptedDriver())
-    write, room = os.write, [True]
-
-    def full(descriptor: int, data: bytes) -> int:
-        if not room[0]:
-            raise OSError(28, "No space left on device")
-        room[0] = False
-        return write(descriptor, data[:10])
-
-    with monkeypatch.context() as patch:
-        patch.setattr("qrmi.journal.os.write", full)
-        with pytest.raises(JournalError, match="No space"):
-            resource.task_start(PAYLOAD)
-    task = resource.task_start(PAYLOAD)
-    assert journal.default().task(task).status is TaskStatus.QUEUED

@@ -1,0 +1,1 @@
+"""Starting a task exactly once: keys, claims, lost answers, starts that a killed process left."""
