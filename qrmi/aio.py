@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import logging
 import math
-import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from qrmi.driver import Capabilities
+from qrmi.errors import QrmiError
+from qrmi.lifetime import signals
+from qrmi.lifetime.coroutines import StoppableClock, Unheard, to_its_end, watched
+from qrmi.lifetime.leases import LeaseToken
+from qrmi.lifetime.stopping import Stopping
 from qrmi.payloads import AnalogJob, Payload, PulserBatch
 from qrmi.resource import QuantumResource
+from qrmi.task import AsyncTask
 from qrmi.tasks import (
     BatchJob,
     ResourceStatus,
@@ -22,28 +29,11 @@ from qrmi.tasks import (
     TaskResult,
     TaskStatus,
 )
-from qrmi.waiting import Deadline, SystemClock
+from qrmi.waiting import Deadline
 
 __all__ = ["AsyncQuantumResource"]
 
-
-class _WaitingStoppedError(Exception):
-    """Nobody awaits the answer any more."""
-
-
-class _StoppableClock(SystemClock):
-    """A clock that ends the waiting of a worker thread whose coroutine was cancelled."""
-
-    def __init__(self) -> None:
-        self.stopped = threading.Event()
-
-    def monotonic(self) -> float:
-        if self.stopped.is_set():
-            raise _WaitingStoppedError
-        return super().monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        self.stopped.wait(seconds)
+_log = logging.getLogger(__name__)
 
 
 def _ignore(_status: TaskStatus) -> None:
@@ -53,7 +43,9 @@ def _ignore(_status: TaskStatus) -> None:
 class AsyncQuantumResource:
     """A `QuantumResource` whose verbs are coroutines; they never block the event loop.
 
-    Cancelling a coroutine stops the waiting, never the task.
+    Cancelling a coroutine stops the waiting, never the task. A start that is cancelled while its
+    request is under way is not taken back: the task's id is journalled, and logged as a warning.
+    A session that comes after its `acquire` was cancelled is given back.
     """
 
     def __init__(self, resource: QuantumResource) -> None:
@@ -114,22 +106,53 @@ class AsyncQuantumResource:
         """See `QuantumResource.metadata`."""
         return await asyncio.to_thread(self._resource.metadata)
 
-    async def acquire(self) -> str:
+    async def acquire(self, *, keep: bool = False) -> LeaseToken:
         """See `QuantumResource.acquire`."""
-        return await asyncio.to_thread(self._resource.acquire)
+        token: LeaseToken
+        with watched():
+            call = functools.partial(self._resource.acquire, keep=keep)
+            token = await Unheard(call, self._give_back).outcome()
+        return token
+
+    def _give_back(self, token: LeaseToken) -> None:
+        """In a worker thread, or where the coroutine was cancelled: nobody has the token."""
+        about = self.resource_id()
+        try:
+            self._resource._leases.release_if_held(token)
+        except QrmiError as error:
+            _log.warning("%s: a session could not be given back: %s", about, error)
+        else:
+            _log.info("%s: a session was given back: nobody waited for it", about)
 
     async def release(self, token: str) -> None:
         """See `QuantumResource.release`."""
-        await asyncio.to_thread(self._resource.release, token)
+        with watched():
+            await asyncio.to_thread(self._resource.release, token)
 
     @contextlib.asynccontextmanager
-    async def acquired(self) -> AsyncIterator[str]:
-        """Hold a session for the length of an ``async with`` block."""
+    async def acquired(self) -> AsyncIterator[LeaseToken]:
+        """Hold a session for the length of an ``async with`` block; see `QuantumResource`."""
         token = await self.acquire()
         try:
             yield token
         finally:
-            await asyncio.shield(self.release(token))
+            with watched():
+                leases = self._resource._leases
+                await to_its_end(functools.partial(leases.release_if_held, token))
+
+    @contextlib.asynccontextmanager
+    async def stopping(self) -> AsyncIterator[Stopping]:
+        """See `QuantumResource.stopping`; what this coroutine and those that it began start."""
+        block = self._resource.stopping().open(shared=False)
+        try:
+            yield block
+        except BaseException as error:
+            block.close()
+            await to_its_end(functools.partial(block.stop, error))
+            raise
+        finally:
+            block.close()
+            signals.release(block)
 
     async def task_start(
         self,
@@ -139,7 +162,21 @@ class AsyncQuantumResource:
         context: Mapping[str, Any] | None = None,
     ) -> TaskId:
         """See `QuantumResource.task_start`."""
-        return await asyncio.to_thread(self._resource.task_start, payload, key=key, context=context)
+        call = functools.partial(self._resource.task_start, payload, key=key, context=context)
+        return await self._started(call)
+
+    async def _started(self, call: Callable[[], TaskId]) -> TaskId:
+        task_id: TaskId = await Unheard(call, self._tell_of).outcome()
+        return task_id
+
+    def _tell_of(self, task_id: TaskId) -> None:
+        _log.warning(
+            "task %s was started on %s, but the coroutine that started it was cancelled: "
+            "`qrmi stop %s` stops it",
+            task_id,
+            self.resource_id(),
+            task_id,
+        )
 
     async def task_status(self, task_id: str) -> TaskStatus:
         """See `QuantumResource.task_status`."""
@@ -152,7 +189,7 @@ class AsyncQuantumResource:
         on_status: Callable[[TaskStatus], None] | None = None,
     ) -> TaskStatus:
         """See `QuantumResource.task_wait`; ``on_status`` is called in a worker thread."""
-        clock = _StoppableClock()
+        clock = StoppableClock()
         seconds = math.inf if timeout_seconds is None else timeout_seconds
         deadline = Deadline.after(seconds, clock)
         look = on_status or _ignore
@@ -174,9 +211,17 @@ class AsyncQuantumResource:
         """See `QuantumResource.task_stop`."""
         await asyncio.to_thread(self._resource.task_stop, task_id)
 
+    def task(self, task_id: str) -> AsyncTask:
+        """See `QuantumResource.task`."""
+        return AsyncTask(self, self._resource.task(task_id).id)
+
     async def task_context(self, task_id: str) -> dict[str, Any]:
         """See `QuantumResource.task_context`."""
         return await asyncio.to_thread(self._resource.task_context, task_id)
+
+    async def recover(self, key: str) -> TaskId | None:
+        """See `QuantumResource.recover`."""
+        return await asyncio.to_thread(self._resource.recover, key)
 
     async def find_task(self, key: str) -> TaskId | None:
         """See `QuantumResource.find_task`."""
@@ -194,9 +239,8 @@ class AsyncQuantumResource:
         context: Mapping[str, Any] | None = None,
     ) -> TaskId:
         """See `QuantumResource.batch_start`."""
-        return await asyncio.to_thread(
-            self._resource.batch_start, payload, key=key, context=context
-        )
+        call = functools.partial(self._resource.batch_start, payload, key=key, context=context)
+        return await self._started(call)
 
     async def batch_add(self, batch_id: str, jobs: Sequence[AnalogJob]) -> list[str]:
         """See `QuantumResource.batch_add`."""
@@ -211,8 +255,9 @@ class AsyncQuantumResource:
         return await asyncio.to_thread(self._resource.batch_jobs, batch_id)
 
     async def close(self) -> None:
-        """See `QuantumResource.close`."""
-        await asyncio.to_thread(self._resource.close)
+        """See `QuantumResource.close`; it goes on when its coroutine is cancelled."""
+        with watched():
+            await to_its_end(self._resource.close)
 
     async def __aenter__(self) -> Self:
         return self

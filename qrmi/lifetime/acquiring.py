@@ -1,0 +1,106 @@
+"""Asking a service for a session, so that one whose name nobody hears is not left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import logging
+import threading
+
+from qrmi.driver import Driver
+from qrmi.errors import AnswerLostError
+from qrmi.lifetime import ending, signals
+from qrmi.waiting import Deadline
+
+__all__ = ["Request"]
+
+_log = logging.getLogger(__name__)
+_LOST = "a session may have been opened; it ends by itself when its longest life is over"
+
+
+class Request:
+    """Asks for a session; one that nobody waits for any more is given back when it comes.
+
+    In the main thread, where signals interrupt, the request has a thread of its own. So Ctrl-C
+    and SIGTERM leave no session behind whose name nobody knows.
+    """
+
+    rank = 1
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._done = threading.Event()  # the answer is there
+        self._over = threading.Event()  # and was given back, if it had to be
+        self._lock = threading.Lock()
+        self._is_given_up = False
+        self._text = ""
+        self._error: BaseException | None = None
+
+    def answer(self) -> str:
+        """The session's name; the request stays a duty until the caller takes the session over."""
+        signals.guard(self)
+        if threading.current_thread() is not threading.main_thread():
+            self._ask()
+        else:
+            context = contextvars.copy_context()
+            threading.Thread(
+                target=context.run, args=(self._ask,), name="qrmi-acquire", daemon=True
+            ).start()
+            self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._text
+
+    def _ask(self) -> None:
+        try:
+            self._text = _asked(self._driver)
+        except BaseException as error:
+            self._error = error
+        with self._lock:
+            is_given_up = self._is_given_up
+            self._done.set()
+        if is_given_up:
+            self._give_back(self._driver)
+        self._over.set()
+
+    def give_up(self) -> None:
+        """Nobody waits any more."""
+        with self._lock:
+            self._is_given_up = True
+            has_come = self._done.is_set()
+        if has_come:
+            self._give_back(self._driver)
+        else:
+            _log.warning(
+                "%s: a session was asked for; it is given back when it comes",
+                self._driver.resource_id,
+            )
+
+    def _give_back(self, driver: Driver) -> None:
+        about = driver.resource_id
+        try:
+            if self._text and not driver.is_borrowed(self._text):
+                driver.release(self._text)
+        except Exception as error:
+            _log.warning("%s: a session could not be given back: %s; %s", about, error, _LOST)
+        signals.release(self)
+
+    def at_end(self, deadline: Deadline) -> None:
+        """The interpreter ends: let the answer come and be given back."""
+        self._over.wait(deadline.shorten(ending.LIMIT_SECONDS))
+
+    def at_signal(self, deadline: Deadline) -> None:
+        """A signal ends the process."""
+        if self._done.wait(deadline.shorten(ending.LIMIT_SECONDS)) and self._text:
+            driver = ending.apart(self._driver)
+            with contextlib.suppress(Exception):
+                if not driver.is_borrowed(self._text):
+                    driver.release(self._text)
+
+
+def _asked(driver: Driver) -> str:
+    try:
+        return driver.acquire()
+    except AnswerLostError as error:
+        error.hint = f"{_LOST}; {error.hint}" if error.hint else _LOST
+        raise
