@@ -1,18 +1,16 @@
-"""The one place that reads the process environment and configuration files."""
+"""The one place that reads the process environment, and which configuration file is in force."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import json
 import os
 import socket
 import string
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import attrs
-
+from qrmi.config_file import Config, ResourceDef
 from qrmi.errors import (
     ConfigError,
     EnvVarNotSetError,
@@ -26,6 +24,7 @@ __all__ = [
     "UNLIMITED_SECONDS",
     "Config",
     "ResourceDef",
+    "changed_environment",
     "child_environment",
     "config_path",
     "environment",
@@ -34,6 +33,10 @@ __all__ = [
     "host_name",
     "job_identity",
     "job_resources",
+    "recording_file",
+    "replay_file",
+    "sessions_stay",
+    "signals_are_handled",
     "state_dir",
     "user_config",
 ]
@@ -63,6 +66,47 @@ def environment() -> Mapping[str, str]:
 def child_environment(**changes: str) -> dict[str, str]:
     """A copy of the environment with ``changes``, for a process that we start."""
     return {**os.environ, **changes}
+
+
+@contextlib.contextmanager
+def changed_environment(**changes: str | None) -> Iterator[None]:
+    """Change this process's environment for a while; ``None`` takes a variable out."""
+    before = {name: os.environ.get(name) for name in changes}
+    try:
+        _set_environment(changes)
+        yield
+    finally:
+        _set_environment(before)
+
+
+def _set_environment(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def sessions_stay() -> bool:
+    """Whether sessions are left open when the process ends: ``$QRMI_LEASES`` is ``keep``."""
+    return os.environ.get("QRMI_LEASES", "").lower() == "keep"
+
+
+def signals_are_handled() -> bool:
+    """Whether handlers may be installed: ``$QRMI_SIGNALS`` is not ``off``."""
+    return os.environ.get("QRMI_SIGNALS", "").lower() not in ("off", "0", "no", "false")
+
+
+def recording_file() -> Path | None:
+    """Where all that is asked of resources is to be recorded: ``$QRMI_RECORD``, or ``None``."""
+    chosen = os.environ.get("QRMI_RECORD")
+    return Path(chosen).expanduser().absolute() if chosen else None
+
+
+def replay_file() -> Path | None:
+    """The recording that is to answer in place of resources: ``$QRMI_REPLAY``, or ``None``."""
+    chosen = os.environ.get("QRMI_REPLAY")
+    return Path(chosen).expanduser().absolute() if chosen else None
 
 
 def expanded(text: str) -> Path:
@@ -95,117 +139,6 @@ def _usual_state_dir(base: str | None, _home: str | None) -> Path:
     return (Path(base) if base else Path.home() / ".local" / "state") / "qrmi"
 
 
-@attrs.frozen
-class ResourceDef:
-    """One resource of a configuration file.
-
-    Attributes:
-        name: what people call it.
-        resource_type: the enum member for upstream's types, the plain string for any other.
-        is_dynamic: the entry is an account to be expanded by discovery, not one device.
-        environment: its settings by unprefixed key; not shown in ``repr``.
-    """
-
-    name: str
-    resource_type: ResourceType | str
-    is_dynamic: bool = False
-    environment: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-
-    @property
-    def type_name(self) -> str:
-        """The type as files spell it."""
-        kind = self.resource_type
-        return kind.type_name if isinstance(kind, ResourceType) else kind
-
-
-@attrs.frozen
-class Config:
-    """A `qrmi_config.json`.
-
-    Attributes:
-        resource_map: resources by name, in the file's order; a later duplicate wins.
-        default: the resource that ``qrmi.open()`` gives, or ``None``.
-        path: the file it was read from, or ``None``.
-    """
-
-    resource_map: dict[str, ResourceDef]
-    default: str | None = None
-    path: Path | None = None
-
-    @staticmethod
-    def load(path: str | os.PathLike[str]) -> Config:
-        """Read a file.
-
-        Raises:
-            ConfigError: it cannot be read, is not JSON (line and column are named), or an entry
-                is malformed (its place is named).
-        """
-        file = Path(path)
-        try:
-            text = file.read_text(encoding="utf-8-sig")
-        except OSError as error:
-            raise ConfigError(
-                f"cannot read {file}: {error.strerror or error}",
-                hint="check the file's path and permissions",
-            ) from error
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{file} is not UTF-8 text") from error
-        return attrs.evolve(Config.loads(text, origin=str(file)), path=file)
-
-    @staticmethod
-    def loads(text: str, *, origin: str = "configuration") -> Config:
-        """Read the text of a file; ``origin`` names it in errors. Raises `ConfigError`."""
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ConfigError(
-                f"{origin}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}"
-            ) from error
-        except RecursionError as error:
-            raise ConfigError(f"{origin}: nested too deeply") from error
-        root = _expect(data, dict, "an object", origin, "the top level")
-        entries = _expect(root.get("resources"), list, "a list", origin, "resources")
-        resources = [_resource(entry, index, origin) for index, entry in enumerate(entries)]
-        return Config({r.name: r for r in resources}, _default(root, resources, origin))
-
-
-def _default(root: dict[str, Any], resources: list[ResourceDef], origin: str) -> str | None:
-    default = root.get("default")
-    if default is None:
-        return None
-    name: str = _expect(default, str, "a text", origin, "default")
-    names = [resource.name for resource in resources]
-    if name not in names and name != "local":
-        raise ConfigError(
-            f'{origin}: "default" names {name!r}, which is not among the resources: '
-            + ", ".join(names)
-        )
-    return name
-
-
-def _resource(entry: object, index: int, origin: str) -> ResourceDef:
-    place = f"resources[{index}]"
-    fields = _expect(entry, dict, "an object", origin, place)
-    name = _expect(fields.get("name"), str, "a text", origin, f"{place}.name")
-    type_name = _expect(fields.get("type"), str, "a text", origin, f"{place}.type")
-    if not name or not type_name:
-        raise ConfigError(f"{origin}: {place}: name and type must not be empty")
-    dynamic = _expect(
-        fields.get("is_dynamic", False), bool, "true or false", origin, f"{place}.is_dynamic"
-    )
-    values = _expect(fields.get("environment"), dict, "an object", origin, f"{place}.environment")
-    for key, value in values.items():
-        _expect(value, str, "a text", origin, f"{place}.environment.{key}")
-    return ResourceDef(name, ResourceType.from_name(type_name), dynamic, values)
-
-
-def _expect(value: object, kind: type, wanted: str, origin: str, place: str) -> Any:
-    if isinstance(value, kind):
-        return value
-    found = "is missing" if value is None else f"must be {wanted}, not {type(value).__name__}"
-    raise ConfigError(f"{origin}: {place} {found}")
-
-
 def config_path() -> Path | None:
     """The configuration file in force, or ``None``.
 
@@ -226,7 +159,12 @@ def config_path() -> Path | None:
 
 
 def user_config() -> Config:
-    """The configuration in force; empty when there is no file."""
+    """The configuration in force; empty when there is no file.
+
+    Raises:
+        ConfigError: it is malformed, or holds secrets and is not its user's alone
+            (`qrmi.secrecy.privacy`).
+    """
     path = config_path()
     if path is None:
         return Config({})
@@ -234,12 +172,18 @@ def user_config() -> Config:
         about = path.stat()
     except OSError:
         return Config.load(path)  # which says what is wrong
-    return _loaded(path, (about.st_mtime_ns, about.st_size, about.st_ino))
+    version = (about.st_mtime_ns, about.st_size, about.st_ino, about.st_mode, about.st_uid)
+    return _loaded(path, version, os.environ.get("QRMI_ALLOW_READABLE_CONFIG"))
 
 
 @functools.lru_cache(maxsize=4)
-def _loaded(path: Path, _version: tuple[int, ...]) -> Config:
-    return Config.load(path)  # each handle asks for it; the file is read again when it changes
+def _loaded(path: Path, _version: tuple[int, ...], _allowed: str | None) -> Config:
+    """Each handle asks for it; the file is read again when it changes."""
+    from qrmi.secrecy import privacy
+
+    loaded, about = Config.read(path)
+    privacy.settle(path, about, loaded)
+    return loaded
 
 
 def get_job_qpu_resources_and_types() -> tuple[list[str], list[str]]:
@@ -267,8 +211,17 @@ def _job_list(suffix: str, delimiter: str) -> list[str]:
             return [item.strip() for item in text.split(delimiter)] if text else []
     raise EnvVarNotSetError(
         f"QRMI_JOB_{suffix} environment variable is not set",
-        owner=Owner.SITE,
+        owner=Owner.SITE if job_identity() or _has_job_lists() else Owner.USER,
         hint="a scheduler sets it for jobs that ask for a QPU; elsewhere use qrmi.open(name)",
+    )
+
+
+def _has_job_lists() -> bool:
+    """Whether some scheduler gave at least one of the two lists."""
+    return any(
+        f"{family}_JOB_QPU_{suffix}" in os.environ
+        for family in _JOB_FAMILIES
+        for suffix in ("RESOURCES", "TYPES")
     )
 
 
@@ -283,6 +236,7 @@ def job_resources() -> list[ResourceDef]:
     if reason := os.environ.get("QRMI_PLUGIN_ERROR"):
         raise ResourceUnavailableError(
             f"the site could not give this job its QPU: {reason}",
+            retryable=False,
             hint="ask the site, quoting the job's id",
         )
     if not any(os.environ.get(f"{family}_JOB_QPU_RESOURCES") for family in _JOB_FAMILIES):
@@ -291,7 +245,9 @@ def job_resources() -> list[ResourceDef]:
     pairs = [pair for pair in zip(names, types, strict=True) if any(pair)]  # after a last delimiter
     if not all(map(all, pairs)):
         raise ConfigError(
-            f"a QPU of this job has no name or no type: {names} and {types}", owner=Owner.SITE
+            f"a QPU of this job has no name or no type: {names} and {types}",
+            owner=Owner.SITE,
+            hint=JobListsError.default_hint,
         )
     return [ResourceDef(name, ResourceType.from_name(kind)) for name, kind in pairs]
 

@@ -12,22 +12,27 @@ all come from that declaration.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, Self
+from collections.abc import Callable
+from typing import Any, Self
 
 import attrs
 
-from qrmi.errors import ConfigError, EnvVarNotSetError
+from qrmi.errors import ConfigError
+from qrmi.secrecy.origins import FORMS, Origin
+from qrmi.secrecy.secrets import Secret, SourcedSecret
+from qrmi.sources import EnvironmentSource, Given, MappingSource, Source
 
 __all__ = [
     "REQUIRED",
     "Declaration",
     "EnvironmentSource",
+    "Given",
     "MappingSource",
     "Secret",
     "Settings",
     "Source",
     "setting",
+    "value_of",
 ]
 
 REQUIRED: Any = object()
@@ -35,28 +40,6 @@ REQUIRED: Any = object()
 
 _METADATA_KEY = "qrmi"
 _LONGEST_SHOWN = 200
-
-
-class Secret:
-    """A text that never shows itself: ``str``, ``repr`` and ``format`` give ``***``."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The text itself, for the request that needs it."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "***"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash((Secret, self._value))
 
 
 @attrs.frozen(kw_only=True)
@@ -87,6 +70,16 @@ class Declaration:
     def required(self) -> bool:
         """Whether there is no default."""
         return self.default is REQUIRED
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key and the older ones, in the order in which they count."""
+        return (self.key, *self.fallback)
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The endings that a key may have; those of `qrmi.secrecy.origins.FORMS` for secrets."""
+        return ("", *FORMS) if self.secret else ("",)
 
     @property
     def secret(self) -> bool:
@@ -156,93 +149,6 @@ def setting(
     return attrs.field(default=field_default, metadata={_METADATA_KEY: declaration})
 
 
-class Source(Protocol):
-    """Where the texts of settings come from."""
-
-    def get(self, declaration: Declaration) -> str | None:
-        """The text, or ``None`` when it is absent or blank."""
-
-    def name(self, declaration: Declaration) -> str:
-        """What a person has to set: a variable or a key."""
-
-    def missing(self, declaration: Declaration) -> ConfigError:
-        """The error for a required setting that is absent."""
-
-
-@attrs.frozen(kw_only=True)
-class EnvironmentSource:
-    """The process environment, and below it the ``environment`` of a configuration file.
-
-    Attributes:
-        prefix: the resource's name, verbatim; variables are ``<prefix>_<KEY>``.
-        environ: the process environment.
-        defaults: unprefixed keys of a file's entry; used where the environment says nothing.
-    """
-
-    prefix: str
-    environ: Mapping[str, str]
-    defaults: Mapping[str, str] = attrs.field(factory=dict)
-
-    def get(self, declaration: Declaration) -> str | None:
-        """The text of the variable, else of the file's key; blank counts as absent."""
-        for key in (declaration.key, *declaration.fallback):
-            text = self.environ.get(self._variable(key, declaration)) or self.defaults.get(key)
-            if text:
-                return text
-        return self.environ.get(declaration.key) or None if declaration.bare else None
-
-    def name(self, declaration: Declaration) -> str:
-        """The variable; where only an older one, or its key, has a text: that one."""
-        for key in (declaration.key, *declaration.fallback):
-            variable = self._variable(key, declaration)
-            if self.environ.get(variable) or self.defaults.get(key):
-                return variable
-        return self._variable(declaration.key, declaration)
-
-    def _variable(self, key: str, declaration: Declaration) -> str:
-        return key if declaration.shared else f"{self.prefix}_{key}"
-
-    def missing(self, declaration: Declaration) -> ConfigError:
-        """`EnvVarNotSetError` with upstream's text."""
-        return EnvVarNotSetError(
-            f"{self.name(declaration)} environment variable is not set",
-            hint=f"set it, or give {declaration.key} in the resource's entry of qrmi_config.json; "
-            "`qrmi config check` shows all settings",
-        )
-
-
-@attrs.frozen
-class MappingSource:
-    """A mapping of unprefixed keys, upper-case or fully lower-case; nothing else is consulted."""
-
-    values: Mapping[str, str]
-
-    def get(self, declaration: Declaration) -> str | None:
-        """The text under the key or its lower-case form; blank counts as absent."""
-        for key in (declaration.key, *declaration.fallback):
-            text = self.values.get(key) or self.values.get(key.lower())
-            if text:
-                return _must_be_text(text, key)
-        return None
-
-    def name(self, declaration: Declaration) -> str:
-        """The key; where only an older one has a text: that one."""
-        for key in (declaration.key, *declaration.fallback):
-            if self.values.get(key) or self.values.get(key.lower()):
-                return key
-        return declaration.key
-
-    def missing(self, declaration: Declaration) -> ConfigError:
-        """`ConfigError` with upstream's text."""
-        return ConfigError(f"missing required config key: '{declaration.key}'")
-
-
-def _must_be_text(value: object, key: str) -> str:
-    if not isinstance(value, str):
-        raise ConfigError(f"the value of {key} must be a text, not {type(value).__name__}")
-    return value
-
-
 @attrs.frozen(kw_only=True)
 class Settings:
     """Base of all settings classes; a resource type without settings uses it as it is."""
@@ -263,18 +169,18 @@ class Settings:
 
     @classmethod
     def load(cls, source: Source) -> Self:
-        """Read and convert every setting.
+        """Read and convert every setting; files and commands that secrets come from are not asked.
 
         Raises:
             EnvVarNotSetError: a required variable is absent.
-            ConfigError: a required key is absent, or a text cannot be converted. Secret texts
-                are not shown.
+            ConfigError: a required key is absent, a text cannot be converted, or a secret is given
+                in two ways. Secret texts are not shown.
         """
         values = {}
         for attribute, declaration in cls.declarations().items():
-            text = source.get(declaration)
-            if text is not None:
-                values[attribute] = _converted(text, declaration, source)
+            given = source.find(declaration)
+            if given is not None:
+                values[attribute] = value_of(given, declaration)
             elif declaration.required:
                 raise source.missing(declaration)
         return cls(**values)
@@ -297,11 +203,18 @@ def _as_text(value: Any) -> str:
     return str(value)
 
 
-def _converted(text: str, declaration: Declaration, source: Source) -> Any:
+def value_of(given: Given, declaration: Declaration) -> Any:
+    """What a source has, as the setting's value; no file is opened and no command is run.
+
+    Raises:
+        ConfigError: it makes no sense. A secret is not shown.
+    """
+    if given.form:
+        origin = Origin(name=given.name, form=given.form, text=given.text)
+        return SourcedSecret(origin, declaration.convert)
     try:
-        return declaration.convert(text)
+        return declaration.convert(given.text)
     except ValueError as error:
-        shown = "***" if declaration.secret else f'"{text[:_LONGEST_SHOWN]}"'
-        raise ConfigError(
-            f"failed to parse {source.name(declaration)} value {shown}: {declaration.wanted(error)}"
-        ) from (None if declaration.secret else error)
+        wanted, cause = declaration.wanted(error), None if declaration.secret else error
+    shown = "***" if declaration.secret else f'"{given.text[:_LONGEST_SHOWN]}"'
+    raise ConfigError(f"failed to parse {given.name} value {shown}: {wanted}") from cause

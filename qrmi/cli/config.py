@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import itertools
-import stat
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,20 @@ from typing import Any
 import attrs
 
 from qrmi import config, plugins, registry
-from qrmi.cli import arguments, console, exits
+from qrmi.cli import arguments, console, exits, settings_list
+from qrmi.cli.settings_list import default_text
 from qrmi.config import Config, ResourceDef
 from qrmi.errors import QrmiError
-from qrmi.settings import Declaration, EnvironmentSource, Settings
-from qrmi.transport import HttpSettings
+from qrmi.secrecy import privacy
+from qrmi.secrecy.secrets import SourcedSecret
+from qrmi.settings import Declaration, EnvironmentSource, Given, Settings, value_of
 
-__all__ = ["Finding", "add_commands", "check", "settings_table"]
+__all__ = ["Finding", "add_commands", "check", "is_insecure"]
 
-_BAD = frozenset({"missing", "malformed", "plug-in"})
-_WARNINGS = frozenset({"unknown", "readable"})
-_MARKS = {"set": "ok", "default": "ok", "unknown": "unknown", "readable": "readable"}
+_BAD = frozenset({"missing", "malformed", "plug-in", "readable"})
+_WARNINGS = frozenset({"unknown", "allowed", "insecure"})
+_MARKS = {"set": "ok", "default": "ok", "unknown": "unknown", "allowed": "allowed"}
+_INSECURE = "certificates of TLS connections are NOT verified: others can read your credentials"
 
 
 @attrs.frozen(kw_only=True)
@@ -33,15 +36,19 @@ class Finding:
     Attributes:
         resource: its name; empty when the finding is about the file.
         state: ``set``, ``default``, ``missing``, ``malformed``, ``plug-in`` (its driver cannot be
-            used), ``unknown`` (no such key) or ``readable`` (others can read secrets).
+            used), ``unknown`` (no such key), ``insecure`` (TLS is not verified), ``readable``
+            (others can read or write a file with secrets, which is therefore refused) or
+            ``allowed`` (the same, and a variable names the file).
         key: the setting, as it is to be given; empty when the finding is not about one.
         text: what there is, or what is wrong. Never a secret.
+        place: of a secret: where it, or what says where it is, stands.
     """
 
     resource: str
     state: str
     key: str = ""
     text: str = ""
+    place: str = ""
 
     @property
     def is_problem(self) -> bool:
@@ -57,14 +64,19 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         actions,
         "check",
         "check every resource's settings",
-        details="Says what is set, missing or malformed, where a key is unknown, and whether\n"
-        "others can read your secrets. Exit code 1 when something is missing or malformed.\n"
-        "Secrets are never printed; no resource is contacted.",
+        details="Says what is set, missing or malformed, where a key is unknown, where secrets\n"
+        "come from, and whether others can read them. Exit code 1 when something is missing or\n"
+        "malformed. Secrets are never printed; no resource is contacted.",
     )
     parser.add_argument(
         "file", metavar="FILE", nargs="?", type=Path, help="default: the file in force"
     )
     parser.add_argument("--all", action="store_true", help="list defaults, too")
+    parser.add_argument(
+        "--try-secrets",
+        action="store_true",
+        help="open the files, run the commands and ask the keyring that secrets come from",
+    )
     arguments.json_flag(parser)
     parser.set_defaults(run=_check)
     parser = arguments.add_command(
@@ -76,7 +88,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("type", metavar="TYPE", nargs="?", help="only this resource type")
     arguments.json_flag(parser)
-    parser.set_defaults(run=_settings)
+    parser.set_defaults(run=settings_list.show)
 
 
 # --- qrmi config check ------------------------------------------------------------------------
@@ -84,7 +96,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _check(args: argparse.Namespace) -> int:
     path: Path | None = args.file or config.config_path()
-    findings = check(path, with_job=args.file is None)
+    findings = check(path, with_job=args.file is None, try_secrets=args.try_secrets)
     problems = sum(finding.is_problem for finding in findings)
     if args.json:
         rows = [{**attrs.asdict(f), "problem": f.is_problem} for f in findings]
@@ -96,82 +108,115 @@ def _check(args: argparse.Namespace) -> int:
     return exits.Exit.ERROR if problems else exits.Exit.OK
 
 
-def check(path: Path | None, *, with_job: bool = True) -> list[Finding]:
+def check(path: Path | None, *, with_job: bool = True, try_secrets: bool = False) -> list[Finding]:
     """Check every resource of a file and, with ``with_job``, the job's and the embedded one.
+
+    Secrets that come from files, commands or the keyring are asked for with ``try_secrets`` only.
 
     Raises:
         ConfigError: the file as a whole cannot be read.
     """
-    settled = Config.load(path) if path else Config({})
+    settled, about = Config.read(path) if path else (Config({}), None)
     if with_job:
         definitions = [entry.definition for entry in registry.resources(configuration=settled)]
     else:
         definitions = list(settled.resource_map.values())
-    findings = [finding for item in definitions for finding in _check_resource(item, settled)]
-    return [*(_check_file(path, settled) if path else ()), *findings]
+    findings = [
+        finding for item in definitions for finding in _check_resource(item, settled, try_secrets)
+    ]
+    return [*(_check_file(path, about, settled) if path and about else ()), *findings]
 
 
-def _check_file(path: Path, settled: Config) -> Iterator[Finding]:
-    """Whether others can read a file that holds secrets."""
-    mode = path.stat().st_mode
-    if mode & (stat.S_IRGRP | stat.S_IROTH) and any(
-        map(_has_secret, settled.resource_map.values())
-    ):
-        yield Finding(
-            resource="",
-            state="readable",
-            text=f"others can read {path}, which holds secrets: chmod 600 {path}",
-        )
+def _check_file(path: Path, about: os.stat_result, settled: Config) -> Iterator[Finding]:
+    """Whether others can read or change what is for its user alone."""
+    wrong = privacy.complaint(path, about, settled)
+    if wrong and privacy.is_allowed(path):
+        text = f"{path} {wrong}; {privacy.VARIABLE} names it"
+        yield Finding(resource="", state="allowed", text=text)
+    elif wrong:
+        yield Finding(resource="", state="readable", text=f"{path} {wrong}: chmod 600 {path}")
 
 
-def _has_secret(definition: ResourceDef) -> bool:
+def is_insecure(definition: ResourceDef) -> bool:
+    """Whether the settings of a resource switch the check of TLS certificates off."""
     try:
-        declarations = _settings_class(definition).declarations().values()
-    except QrmiError:
+        settings_class = _settings_class(definition)
+        declaration = settings_class.declarations().get("http_insecure")
+        given = declaration and _source_of(definition, settings_class, definition).find(declaration)
+        return bool(declaration and given and declaration.convert(given.text))
+    except (QrmiError, ValueError):
         return False
-    keys = {key for d in declarations if d.secret for key in (d.key, *d.fallback)}
-    return any(definition.environment.get(key) for key in keys)
+
+
+def _source_of(
+    definition: ResourceDef, settings_class: type[Settings], entry: ResourceDef
+) -> EnvironmentSource:
+    return EnvironmentSource(
+        prefix=settings_class.prefix(definition.name),
+        environ=config.environment(),
+        defaults=entry.environment,
+    )
 
 
 def _settings_class(definition: ResourceDef) -> type[Settings]:
     return plugins.driver_class(definition.type_name).SETTINGS
 
 
-def _check_resource(definition: ResourceDef, settled: Config) -> Iterator[Finding]:
+def _check_resource(
+    definition: ResourceDef, settled: Config, try_secrets: bool
+) -> Iterator[Finding]:
     try:
         settings_class = _settings_class(definition)
     except QrmiError as error:
         yield Finding(resource=definition.name, state="plug-in", text=str(error))
         return
     entry = settled.resource_map.get(definition.name, definition)
-    source = EnvironmentSource(
-        prefix=settings_class.prefix(definition.name),
-        environ=config.environment(),
-        defaults=entry.environment,
-    )
+    source = _source_of(definition, settings_class, entry)
     declarations = settings_class.declarations()
-    found = [_check_setting(definition.name, d, source) for d in declarations.values()]
+    found = [_check_setting(definition.name, d, source, try_secrets) for d in declarations.values()]
     yield from found
     yield from _unknown_keys(definition.name, entry, declarations.values())
     if not any(finding.is_problem for finding in found):
         yield from _check_together(definition.name, settings_class, source)
 
 
-def _check_setting(name: str, declaration: Declaration, source: EnvironmentSource) -> Finding:
-    key = source.name(declaration)
-    text = source.get(declaration)
-    if text is None and declaration.required:
-        return Finding(resource=name, state="missing", key=key, text=declaration.help)
-    if text is None:
-        return Finding(resource=name, state="default", key=key, text=_default(declaration))
+def _check_setting(
+    name: str, declaration: Declaration, source: EnvironmentSource, try_secrets: bool
+) -> Finding:
     try:
-        declaration.convert(text)
+        given = source.find(declaration)
+    except QrmiError as error:  # a secret that is given twice
+        return Finding(resource=name, state="malformed", key=declaration.key, text=str(error))
+    if given is None and declaration.required:
+        key = source.name(declaration)
+        return Finding(resource=name, state="missing", key=key, text=declaration.help)
+    if given is None:
+        key = source.name(declaration)
+        return Finding(resource=name, state="default", key=key, text=default_text(declaration))
+    if declaration.secret:
+        return _check_secret(name, declaration, given, try_secrets)
+    try:
+        value = declaration.convert(given.text)
     except ValueError as error:
-        shown = "" if declaration.secret else f", not {text!r}"
-        wanted = f"{declaration.wanted(error)}{shown}"
-        return Finding(resource=name, state="malformed", key=key, text=wanted)
-    shown = "***" if declaration.secret else text
-    return Finding(resource=name, state="set", key=key, text=shown)
+        wanted = f"{declaration.wanted(error)}, not {given.text!r}"
+        return Finding(resource=name, state="malformed", key=given.name, text=wanted)
+    if declaration.key == "QRMI_HTTP_INSECURE" and value:
+        return Finding(resource=name, state="insecure", key=given.name, text=_INSECURE)
+    return Finding(resource=name, state="set", key=given.name, text=given.text)
+
+
+def _check_secret(name: str, declaration: Declaration, given: Given, try_secrets: bool) -> Finding:
+    """Where it comes from; with ``try_secrets`` also whether it is to be had there."""
+    try:
+        secret = value_of(given, declaration)
+        if try_secrets:
+            secret.reveal()
+    except QrmiError as error:
+        return Finding(resource=name, state="malformed", key=given.name, text=str(error))
+    text = f"from {secret.origin}" if isinstance(secret, SourcedSecret) else "***"
+    if try_secrets and isinstance(secret, SourcedSecret):
+        text += ": it is there"
+    return Finding(resource=name, state="set", key=given.name, text=text, place=given.place)
 
 
 def _check_together(
@@ -189,7 +234,7 @@ def _check_together(
 def _unknown_keys(
     name: str, entry: ResourceDef, declarations: Sequence[Declaration] | Any
 ) -> Iterator[Finding]:
-    known = {key for d in declarations for key in (d.key, *d.fallback)}
+    known = {key + form for d in declarations for key in d.keys for form in d.forms}
     for key in entry.environment.keys() - known:
         near = difflib.get_close_matches(key, known, n=1)
         text = f"no such key; did you mean {near[0]}?" if near else "no such key; it is ignored"
@@ -223,76 +268,5 @@ def _shown_key(finding: Finding) -> str:
 
 
 def _remark(finding: Finding) -> str:
-    return f"{finding.text} (default)" if finding.state == "default" else finding.text
-
-
-def _default(declaration: Declaration) -> str:
-    default = declaration.default
-    return "none" if default is None else "***" if declaration.secret else str(default)
-
-
-# --- qrmi config settings ---------------------------------------------------------------------
-
-
-def settings_table(type_name: str | None = None) -> list[dict[str, Any]]:
-    """Every setting of each installed resource type, from its declaration.
-
-    Returns:
-        One mapping a setting: ``type``, ``key``, ``kind``, ``required``, ``default`` (text, or
-        ``None`` when required), ``secret``, ``shared`` (no prefix in the environment),
-        ``fallback`` (older keys), ``help``.
-
-    Raises:
-        UnsupportedResourceTypeError: no driver for ``type_name`` is installed.
-    """
-    types = [type_name] if type_name is not None else plugins.driver_types()
-    return [
-        {
-            "type": name,
-            "key": d.key,
-            "kind": d.kind,
-            "required": d.required,
-            "default": None if d.required else _default(d),
-            "secret": d.secret,
-            "shared": d.shared,
-            "fallback": list(d.fallback),
-            "help": d.help,
-        }
-        for name in types
-        for d in plugins.driver_class(name).SETTINGS.declarations().values()
-    ]
-
-
-def _settings(args: argparse.Namespace) -> int:
-    rows = settings_table(args.type)
-    if args.json:
-        console.out_json(rows)
-        return exits.Exit.OK
-    common = [d.key for d in HttpSettings.declarations().values()]
-    over_http = [row for row in rows if row["key"] in common]
-    for name, group in itertools.groupby(rows, lambda row: row["type"]):
-        _show_settings(name, [row for row in group if row["key"] not in common])
-    if over_http:
-        first = over_http[0]["type"]
-        _show_settings(
-            "common to all types that are reached over HTTP",
-            [row for row in over_http if row["type"] == first],
-        )
-    return exits.Exit.OK
-
-
-def _show_settings(title: str, rows: Sequence[dict[str, Any]]) -> None:
-    console.out(console.styled(title, "bold"))
-    console.table(
-        ("  setting", "kind", "default", "what it is"),
-        [
-            (
-                f"  {row['key']}",
-                row["kind"],
-                "required" if row["required"] else row["default"],
-                row["help"],
-            )
-            for row in rows
-        ],
-    )
-    console.out()
+    note = "default" if finding.state == "default" else finding.place and f"in {finding.place}"
+    return f"{finding.text} ({note})" if note else finding.text

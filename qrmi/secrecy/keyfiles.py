@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from qrmi.secrecy.scrubbing import HiddenObject
+
 __all__ = ["assignments"]
 
 _log = logging.getLogger(__name__)
@@ -25,7 +27,9 @@ def assignments(path: Path) -> dict[str, str]:
         return {}
     pairs = [line.split("=", 1) for line in lines if "=" in line]
     found = {key.strip().lower(): value.strip() for key, value in pairs}
-    return {key: _unquoted(text) for key, text in found.items() if not key.startswith(("#", ";"))}
+    return HiddenObject(
+        (key, _unquoted(text)) for key, text in found.items() if not key.startswith(("#", ";"))
+    )
 
 
 def _unquoted(text: str) -> str:

@@ -1,0 +1,197 @@
+"""Secrets are taken out of texts that others wrote, before anybody reads them.
+
+A service may quote a credential in its error, in a redirect or in a log. `scrub` takes out what any
+living `qrmi.settings.Secret` of this process holds, also percent-encoded, in base64, escaped or cut
+short, and what looks like a credential by itself: signatures of URLs, bearer tokens, passwords in
+URLs. All messages and hints of `qrmi.errors.QrmiError` go through it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import weakref
+from collections.abc import Iterator
+from typing import Any, Protocol
+from urllib.parse import quote, quote_plus, unquote
+
+__all__ = [
+    "MASK",
+    "Hidden",
+    "HiddenList",
+    "HiddenObject",
+    "Holder",
+    "forms_of",
+    "hidden",
+    "holders",
+    "scrub",
+    "watch",
+]
+
+MASK = "***"
+"""What stands in a secret's place."""
+
+_SHORTEST = 4
+_PROBE = 8  # a secret that a message cuts short is known by so many characters
+_IS_WORD = re.compile(r"[a-z]{1,11}").fullmatch  # such a text cannot be told from prose
+_STARTS = (0, 2, 3)  # of the part of a base64 text that does not depend on what stands before
+_IN_MARKUP = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
+_NAMES = (
+    "access_token|api_?key|client_secret|credential|id_token|password|refresh_token|secret|sig|"
+    "signature|token|x-amz-credential|x-amz-security-token|x-amz-signature"
+)
+_LOOKS = (
+    (
+        re.compile(rf"(?i)(^|[?&;\s\"'(]|%20|%26|%3f)({_NAMES})(=|%3d)[^&\s\"'<>)]+"),
+        rf"\1\2\3{MASK}",
+    ),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{16,}"), rf"\1 {MASK}"),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+(\.[\w-]*)?"), MASK),
+    (re.compile(r"://[^/\s@\"'<>]+@"), f"://{MASK}@"),
+)
+
+
+class Hidden(str):
+    """A text that is used like any other and shows itself as ``***`` in ``repr``.
+
+    Tracebacks with local variables, and ``repr`` of what holds it, therefore do not show it.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return MASK
+
+
+class HiddenObject(dict[str, Any]):
+    """A JSON object that may hold secrets: its ``repr`` shows none of it."""
+
+    def __repr__(self) -> str:
+        return "{…}"
+
+
+class HiddenList(list[Any]):
+    """A JSON list that may hold secrets: its ``repr`` shows none of it."""
+
+    def __repr__(self) -> str:
+        return "[…]"
+
+
+_HIDDEN: dict[type, type] = {dict: HiddenObject, list: HiddenList, str: Hidden}
+
+
+def hidden(value: Any) -> Any:
+    """The same JSON value, with a ``repr`` that does not show it; of what it holds it may."""
+    kind = _HIDDEN.get(type(value))
+    return kind(value) if kind else value
+
+
+class Holder(Protocol):
+    """Something that holds a secret for as long as it lives."""
+
+    def forms(self) -> tuple[str, ...]:
+        """The texts that give the secret away; asks nobody, empty as long as it is not known."""
+
+
+_watched: dict[int, weakref.ref[Holder]] = {}
+
+
+def watch(holder: Holder) -> None:
+    """Keep what ``holder`` holds out of all texts, until it is no more."""
+    number = id(holder)
+    _watched[number] = weakref.ref(holder, lambda _: _watched.pop(number, None))
+
+
+def holders() -> Iterator[Holder]:
+    """Those that live."""
+    for reference in list(_watched.values()):
+        holder = reference()
+        if holder is not None:
+            yield holder
+
+
+def scrub(text: str) -> str:
+    """The text with ``***`` in the place of every secret."""
+    known = {form for holder in holders() for form in holder.forms()}
+    for form in sorted(known, key=len, reverse=True):
+        if form in text:
+            text = _without(text, form)
+    text = _without_parts(text, known)
+    for pattern, replacement in _LOOKS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _without(text: str, form: str) -> str:
+    if len(form) < _PROBE:  # such a one may be a part of a word
+        return re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", MASK, text)
+    return text.replace(form, MASK)
+
+
+def _without_parts(text: str, known: set[str]) -> str:
+    """Without the beginnings of secrets that a message cuts short."""
+    for probe in {form[:_PROBE] for form in known if len(form) >= _PROBE}:
+        begin = text.find(probe)
+        while begin >= 0:
+            forms = (form for form in known if form.startswith(probe))
+            end = begin + max(_shared(form, text[begin:]) for form in forms)
+            text = text[:begin] + MASK + text[end:]
+            begin = text.find(probe, begin + len(MASK))
+    return text
+
+
+def _shared(form: str, text: str) -> int:
+    """How many characters of a form a text begins with."""
+    for place, (one, other) in enumerate(zip(form, text, strict=False)):
+        if one != other:
+            return place
+    return min(len(form), len(text))
+
+
+def forms_of(secret: str) -> tuple[str, ...]:
+    """What gives a secret away: itself, and what encodings make of it; the longest first.
+
+    Of a URL only the user's name and password are secret. Texts that cannot be told from prose
+    (plain words, three characters) are left alone: taking them out would make messages unreadable.
+    """
+    found: set[str] = set()
+    for part in _parts(secret.strip()):
+        found |= {form for form in _encoded(part) if len(form) >= _SHORTEST and not _IS_WORD(form)}
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def _parts(secret: str) -> set[str]:
+    if "://" in secret:
+        user_info = secret.partition("://")[2].rpartition("@")[0]  # also of what is no good URL
+        password = user_info.partition(":")[2]
+        return {user_info, password, unquote(password)} - {""}
+    return {secret, _inside_base64(secret)} - {""}
+
+
+def _inside_base64(secret: str) -> str:
+    """The password of a base64 text of ``user:password``; empty when it is none."""
+    try:
+        pair = base64.b64decode(secret, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return ""
+    password = pair.partition(":")[2]
+    return password if password.isprintable() else ""
+
+
+def _encoded(text: str) -> Iterator[str]:
+    yield text
+    if len(text) < _PROBE:
+        return
+    text = text.encode("utf-8", "replace").decode()  # half a character is in no message
+    for once in (quote(text, safe=""), quote(text), quote_plus(text)):
+        yield once
+        yield re.sub("%..", lambda code: code[0].lower(), once)
+    yield from (json.dumps(text)[1:-1], repr(text)[1:-1], text.translate(_IN_MARKUP))
+    data = text.encode()
+    for offset, start in enumerate(_STARTS):
+        coded = base64.b64encode(b"\0" * offset + data).decode()
+        whole = coded if not (len(data) + offset) % 3 else coded.rstrip("=")[:-1]
+        yield whole[start:]
+        yield whole[start:].translate(str.maketrans("+/", "-_"))
