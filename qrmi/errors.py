@@ -24,13 +24,17 @@
     │   └── TaskCancelledError             the task was stopped
     ├── TaskStartUncertainError        an answer was lost: a task may or may not exist
     ├── WaitTimeoutError               waiting ended, the task goes on
-    └── JournalError                   the record of tasks cannot be written or read
+    ├── JournalError                   the record of tasks cannot be written or read
+    └── RecordingError                 a recording cannot be written or read
+        └── NotRecordedError               it has no such call
 """
 
 from __future__ import annotations
 
 import enum
 from typing import ClassVar
+
+from qrmi.secrecy.scrubbing import scrub
 
 __all__ = [
     "AccessDeniedError",
@@ -43,8 +47,10 @@ __all__ = [
     "JobListsError",
     "JournalError",
     "MissingExtraError",
+    "NotRecordedError",
     "Owner",
     "QrmiError",
+    "RecordingError",
     "ResourceNotFoundError",
     "ResourceUnavailableError",
     "TaskCancelledError",
@@ -78,9 +84,12 @@ class QrmiError(RuntimeError):
         hint: the next thing to do, in one sentence; empty when there is none.
         resource_id: the resource concerned, when known.
         task_id: the task concerned, when known.
+        key: the idempotency key of the start concerned, when known.
+        request_ids: ids that the service gave to the requests concerned: what to quote to its
+            support, newest first; empty when it gave none.
 
-    The message holds ids and names, never payloads, response bodies or secrets. Errors can be
-    pickled.
+    The message holds ids and names, never payloads, response bodies or secrets: what a service
+    wrote loses the secrets that it quotes (`qrmi.secrecy.scrubbing`). Errors can be pickled.
     """
 
     default_owner: ClassVar[Owner] = Owner.USER
@@ -96,14 +105,19 @@ class QrmiError(RuntimeError):
         hint: str | None = None,
         resource_id: str | None = None,
         task_id: str | None = None,
+        key: str | None = None,
+        request_ids: tuple[str, ...] = (),
     ) -> None:
+        message = scrub(message)
         super().__init__(message)
         self.message = message
         self.owner = self.default_owner if owner is None else Owner(owner)
         self.retryable = self.default_retryable if retryable is None else retryable
-        self.hint = self.default_hint if hint is None else hint
+        self.hint = self.default_hint if hint is None else scrub(hint)
         self.resource_id = resource_id
         self.task_id = task_id
+        self.key = key
+        self.request_ids = tuple(map(scrub, request_ids))
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
@@ -132,6 +146,7 @@ class JobListsError(ConfigError, ValueError):
     """The scheduler gave the job more names of QPUs than types, or fewer."""
 
     default_owner = Owner.SITE
+    default_hint = "ask the site, quoting the job's id: its plug-in sets these variables"
 
 
 class InvalidInputError(QrmiError):
@@ -182,6 +197,7 @@ class ResourceUnavailableError(QrmiError):
 
     default_owner = Owner.SITE
     default_retryable = True
+    default_hint = "try again later; `qrmi doctor` looks for the cause"
 
 
 class AnswerLostError(ResourceUnavailableError):
@@ -199,7 +215,7 @@ class UnexpectedAnswerError(QrmiError):
     """The service answered something that its protocol does not know."""
 
     default_owner = Owner.VENDOR
-    default_hint = "if it happens again, tell the vendor, with the time and the ids above"
+    default_hint = "if it happens again, tell the vendor: quote the time and the ids"
 
 
 class TaskNotFoundError(QrmiError):
@@ -247,3 +263,15 @@ class JournalError(QrmiError):
     """The journal, in the user's own state folder, cannot be written or read."""
 
     default_hint = "check the folder that QRMI_STATE_DIR names: space, permissions"
+
+
+class RecordingError(QrmiError):
+    """A recording cannot be written, or read: the message names the file and the line."""
+
+    default_hint = "record it anew: `qrmi record FILE -- COMMAND`"
+
+
+class NotRecordedError(RecordingError):
+    """A program that runs on a recording asked for something that the recording does not have."""
+
+    default_hint = "`qrmi replay FILE` shows what it has; record the program anew if it changed"
