@@ -45,6 +45,7 @@ IMPATIENT = {
     "QRMI_HTTP_CONNECT_TIMEOUT_SECONDS": "2",
     "QRMI_HTTP_READ_TIMEOUT_SECONDS": "1",
     "QRMI_HTTP_BUDGET_SECONDS": "2",
+    "QRMI_START_SETTLE_SECONDS": "0.5",
 }
 """Settings that make a driver give up soon; beside those of the server."""
 

@@ -150,6 +150,11 @@ class JobRunner:
             job for job in self.jobs.values() if job.session == token and job.status not in FINAL
         ]
 
+    def program_texts(self) -> dict[str, str]:
+        """The program of every job by the id under which `executions` counts it."""
+        with self.lock:
+            return {job.id: job.params for job in self.jobs.values()}
+
     def queue(self, job: Job) -> None:
         """Have a job run when its turn comes."""
         with self.lock:

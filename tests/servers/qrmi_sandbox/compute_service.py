@@ -49,6 +49,7 @@ class ComputeServiceServer(IamMixin, JobRunner, Server):
     """
 
     TYPE = "ibm-quantum-compute-service"
+    REQUEST_IDS = ("cf-ray",)
     FAMILY = "QRMI_IBM_QCS"
 
     def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import attrs
 
@@ -32,6 +33,9 @@ class Fault:
         times: how many requests it hits; ``None`` for all.
         status: of kind ``status``.
         retry_after: seconds in a ``Retry-After`` header, or ``None`` for no such header.
+        body: of kind ``status``: what is answered, instead of a few words.
+        content_type: of that body.
+        headers: of kind ``status``: more headers.
         seconds: of kinds ``silence`` and ``delay``.
         hits: how many requests it has hit so far.
     """
@@ -41,6 +45,9 @@ class Fault:
     times: int | None = 1
     status: int = 500
     retry_after: float | None = None
+    body: Any = None
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = attrs.field(factory=dict)
     seconds: float = 5.0
     hits: int = 0
 

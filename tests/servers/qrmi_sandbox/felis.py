@@ -116,6 +116,11 @@ class FelisServer(Server):
         with self.lock:
             return {job.id: job.events[-1]["type"] for job in self._jobs.values()}
 
+    def program_texts(self) -> dict[str, str]:
+        """The program of every job by the id under which `executions` counts it."""
+        with self.lock:
+            return {job.id: job.program or "" for job in self._jobs.values()}
+
     def check(self, call: Call) -> None:
         """Credentials."""
         if call.headers.get("authorization") != f"Basic {self.api_key}":

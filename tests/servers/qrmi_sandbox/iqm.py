@@ -64,6 +64,11 @@ class IQMServer(Server):
         with self.lock:
             return list(self._jobs)
 
+    def program_texts(self) -> dict[str, str]:
+        """The program of every job by the id under which `executions` counts it."""
+        with self.lock:
+            return {job.id: job.body.decode() for job in self._jobs.values()}
+
     def check(self, call: Call) -> None:
         """Credentials, and no query that is not known."""
         if call.headers.get("authorization") != f"Bearer {self.token}":

@@ -76,6 +76,8 @@ class OqtopusServer(Server):
         strange_status: told of every job instead of its own status.
     """
 
+    REQUEST_IDS = ("x-amzn-requestid",)
+
     def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(port=port, tls=tls)
         self.run_seconds = 0.0
@@ -105,6 +107,12 @@ class OqtopusServer(Server):
         """The status of every job by id, those that were only registered too."""
         with self.lock:
             return {job.id: job.status for job in self._jobs.values()}
+
+    def program_texts(self) -> dict[str, str]:
+        """The program of every job by the id under which `executions` counts it."""
+        with self.lock:
+            inputs = {job.id: job.files.get("input") for job in self._jobs.values()}
+        return {name: json.dumps(unzipped(data)) if data else "" for name, data in inputs.items()}
 
     def check(self, call: Call) -> None:
         """The API wants the token, the storage must not be shown it."""

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -130,12 +131,14 @@ class Runner:
         run_seconds: how long a job runs at least.
         queue_seconds: how long a job is pending at least.
         executions: how often something was run, by batch id, job id and tag.
+        emulate: what runs a program.
     """
 
     def __init__(self, lock: threading.RLock) -> None:
         self.run_seconds = 0.0
         self.queue_seconds = 0.0
         self.executions: Counter[str] = Counter()
+        self.emulate: Callable[[PasqalCloud | PulserBatch], str] = run_pulses
         self._lock = lock
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -192,7 +195,7 @@ class Runner:
     def _execute(self, job: Job) -> None:
         begun = time.monotonic()
         try:
-            result, errors = _emulated(job), None
+            result, errors = self._emulated(job), None
         except QrmiError as error:
             result, errors = None, [error.message]
         self._let_pass(self.run_seconds - (time.monotonic() - begun), job)
@@ -201,18 +204,18 @@ class Runner:
                 job.result, job.errors = result, errors
                 job.end("ERROR" if errors else "DONE")
 
+    def _emulated(self, job: Job) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.emulate(_payload(job)))
+        counter = found["counter"]
+        return {**found, "raw": [bits for bits, count in counter.items() for _ in range(count)]}
 
-def _emulated(job: Job) -> dict[str, Any]:
+
+def _payload(job: Job) -> PasqalCloud | PulserBatch:
     batch = job.batch
-    payload: PasqalCloud | PulserBatch
     if batch.is_cudaq:
-        payload = PasqalCloud(batch.sequence, job.runs or 1)
-    else:
-        payload = PulserBatch(
-            sequence=batch.sequence,
-            jobs=[AnalogJob(runs=job.runs, variables=job.variables)],
-            configuration=batch.configuration,
-        )
-    found: dict[str, Any] = json.loads(run_pulses(payload))
-    counter = found["counter"]
-    return {**found, "raw": [bits for bits, count in counter.items() for _ in range(count)]}
+        return PasqalCloud(batch.sequence, job.runs or 1)
+    return PulserBatch(
+        sequence=batch.sequence,
+        jobs=[AnalogJob(runs=job.runs, variables=job.variables)],
+        configuration=batch.configuration,
+    )

@@ -76,6 +76,11 @@ class PasqalCloudServer(PasqalTokens, PasqalDevices, PasqalCudaq, Server):
         """How often something was run, by batch id, job id and tag."""
         return self.runner.executions
 
+    def program_texts(self) -> dict[str, str]:
+        """The program of every job by the id under which `executions` counts it."""
+        with self.lock:
+            return {batch.id: batch.sequence for batch in self.batches.values()}
+
     @property
     def run_seconds(self) -> float:
         """How long a job runs at least."""

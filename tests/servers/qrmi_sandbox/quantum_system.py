@@ -94,6 +94,12 @@ class QuantumSystemServer(IamMixin, S3Mixin, Server):
             },
         }
 
+    def program_texts(self) -> dict[str, str]:
+        """The program of every job by the id under which `executions` counts it."""
+        with self.lock:
+            names = {job: f"input_{job}.json" for job in self._ids}
+        return {job: self.objects.get(name, b"").decode() for job, name in names.items()}
+
     def check(self, call: Call) -> None:
         """Every request of the API: a good token, the instance's name, no header too many."""
         if not call.raw_path.startswith("/v1/"):

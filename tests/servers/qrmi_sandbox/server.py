@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import secrets
 import socket
 import ssl
 import struct
@@ -125,11 +126,16 @@ class Server:
         tls: serves HTTPS with this context.
 
     Attributes:
+        REQUEST_IDS: headers in which answers name their request, as the real service's do.
         requests: all requests so far.
+        ids_given: the ids in those headers, newest last.
+        clock_ahead_seconds: how much its clock is ahead, as the dates of its answers show.
         faults: what to do wrong.
         lock: held by handlers that touch shared state.
+        seen_as: the URL under which clients see it, when something stands in between.
     """
 
+    REQUEST_IDS: ClassVar[tuple[str, ...]] = ()
     _table: ClassVar[list[tuple[str, re.Pattern[str], Handler]]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -143,8 +149,11 @@ class Server:
 
     def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Recorded] = []
+        self.ids_given: list[str] = []
+        self.clock_ahead_seconds = 0.0
         self.faults = Faults()
         self.lock = threading.RLock()
+        self.seen_as: str | None = None
         self._port = port
         self._tls = tls
         self._http: _HttpServer | None = None
@@ -154,9 +163,16 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Its base URL, without a trailing slash."""
+        """Its base URL as clients see it, without a trailing slash."""
+        if self.seen_as is not None:
+            return self.seen_as
         scheme = "https" if self._tls else "http"
         return f"{scheme}://{'localhost' if self._tls else '127.0.0.1'}:{self._port}"
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._port
 
     def start(self) -> Self:
         """Listen; requests are served from now on."""
@@ -193,6 +209,10 @@ class Server:
 
     def resource(self, name: str | None = None) -> dict[str, Any]:
         """The entry of a ``qrmi_config.json`` that uses this server."""
+        raise NotImplementedError
+
+    def program_texts(self) -> dict[str, str]:
+        """The program of every job by its id, of those that the service was ever given."""
         raise NotImplementedError
 
     def check(self, call: Call) -> None:
@@ -328,7 +348,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.rfile.readline()
             self.rfile.readline()
             return b"".join(chunks)
-        return self.rfile.read(int(headers.get("content-length", 0)))
+        size = int(headers.get("content-length", 0))
+        body = self.rfile.read(size)
+        if len(body) < size:
+            raise _Cut  # the client left in the middle of its request, which is none then
+        return body
 
     def _misbehave(self, fault: Fault, target: str, headers: dict[str, str], body: bytes) -> None:
         owner = self.server.owner
@@ -338,7 +362,9 @@ class _Handler(BaseHTTPRequestHandler):
             )
         if fault.kind == "status":
             extra = {} if fault.retry_after is None else {"retry-after": f"{fault.retry_after:g}"}
-            self._send(Reply({"message": "planted fault"}, fault.status, headers=extra))
+            body = {"message": "planted fault"} if fault.body is None else fault.body
+            headings = {**extra, **fault.headers}
+            self._send(Reply(body, fault.status, fault.content_type, headings))
             return
         if fault.kind == "reset_before":
             self._cut()
@@ -366,6 +392,11 @@ class _Handler(BaseHTTPRequestHandler):
         _reset(self.connection)
         raise _Cut
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The date of an answer, by the server's own clock."""
+        now = time.time() if timestamp is None else timestamp
+        return super().date_time_string(now + self.server.owner.clock_ahead_seconds)
+
     def _send(self, reply: Reply, *, half: bool = False) -> None:
         content = reply.content()
         self.send_response(reply.status)
@@ -373,6 +404,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("content-type", reply.content_type)
         for name, value in reply.headers.items():
             self.send_header(name.replace("_", "-"), value)
+        for name in self.server.owner.REQUEST_IDS:
+            self.server.owner.ids_given.append(secrets.token_hex(8))
+            self.send_header(name, self.server.owner.ids_given[-1])
         if reply.status != 204:
             self.send_header("content-length", str(len(content)))
         self.end_headers()

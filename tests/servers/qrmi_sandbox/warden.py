@@ -17,7 +17,7 @@ from typing import Any
 from qrmi_sandbox.munge import CredentialError, Munge, usual_munge
 from qrmi_sandbox.server import Call, Refusal, Reply, Server, route
 from qrmi_sandbox.warden_about import AboutRoutes
-from qrmi_sandbox.warden_answers import CREATED_AT, fields, unprocessable
+from qrmi_sandbox.warden_answers import fields, unprocessable
 from qrmi_sandbox.warden_qpu import ENDED, Job, Qpu, as_pulser
 from qrmi_sandbox.warden_sessions import Session, SessionRoutes
 
@@ -85,6 +85,11 @@ class WardenServer(SessionRoutes, AboutRoutes, Server):
     def executions(self) -> Counter[str]:
         """How often each job was run on the QPU, by its id."""
         return self.qpu.executions
+
+    def program_texts(self) -> dict[str, str]:
+        """The program of every job by the id under which `executions` counts it."""
+        with self.lock:
+            return {str(job.id): job.sequence for job in self.qpu.jobs}
 
     @property
     def is_old(self) -> bool:
@@ -260,7 +265,7 @@ class WardenServer(SessionRoutes, AboutRoutes, Server):
         return {
             "id": job.id,
             "user_id": job.session.user,
-            "created_at": CREATED_AT,
+            "created_at": job.created_at,
             "status": word,
             "results": job.results,
         }

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Any
 
 from qrmi_sandbox.server import Call, Refusal
 
-__all__ = ["CREATED_AT", "fields", "unprocessable", "uuid_of"]
+__all__ = ["fields", "now", "unprocessable", "uuid_of"]
 
-CREATED_AT = "2026-11-22T12:00:00"
+
+def now() -> str:
+    """The time as Warden writes it: without a zone."""
+    return datetime.now(UTC).replace(tzinfo=None).isoformat()
 
 
 def fields(call: Call, optional: Collection[str] = (), **wanted: type) -> dict[str, Any]:

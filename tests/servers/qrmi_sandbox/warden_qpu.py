@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
+from collections.abc import Callable
 from importlib import resources
 
 import attrs
@@ -14,6 +15,7 @@ from qrmi.errors import QrmiError
 from qrmi.payloads import PasqalCloud
 from qrmi_local.pulses.run import run
 from qrmi_sandbox.server import Refusal
+from qrmi_sandbox.warden_answers import now
 from qrmi_sandbox.warden_sessions import Session
 
 __all__ = ["ENDED", "Job", "Qpu", "as_pulser", "specs"]
@@ -32,6 +34,7 @@ class Job:
     status: str = "PENDING"
     results: str | None = None
     logs: str = ""
+    created_at: str = attrs.field(factory=now)
     cancelled: threading.Event = attrs.field(factory=threading.Event)
 
 
@@ -46,12 +49,14 @@ class Qpu:
         jobs: all jobs ever given, in order.
         run_seconds: how long a job takes beyond its emulation.
         executions: how often each job was run, by its id.
+        emulate: what runs a program.
     """
 
     def __init__(self, lock: threading.RLock, *, literal: bool) -> None:
         self.jobs: list[Job] = []
         self.run_seconds = 0.0
         self.executions: Counter[str] = Counter()
+        self.emulate: Callable[[PasqalCloud], str] = run
         self._lock = lock
         self._literal = literal
         self._queued = threading.Condition(lock)
@@ -91,7 +96,7 @@ class Qpu:
         if job.cancelled.is_set():
             return "CANCELED", None, ""
         try:
-            counter = json.loads(run(PasqalCloud(job.sequence, job.shots)))["counter"]
+            counter = json.loads(self.emulate(PasqalCloud(job.sequence, job.shots)))["counter"]
         except QrmiError as error:
             return "ERROR", None, f"the sequence was refused: {error.message}"
         except Exception as error:  # a QPU's failure is an answer, too

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from qrmi_sandbox.server import Call, Refusal, Reply, route
-from qrmi_sandbox.warden_answers import CREATED_AT, fields, unprocessable, uuid_of
+from qrmi_sandbox.warden_answers import fields, now, unprocessable, uuid_of
 
 __all__ = ["Session", "SessionRoutes"]
 
@@ -23,6 +23,7 @@ class Session:
     job: str
     slots: int
     id: str = attrs.field(factory=lambda: str(uuid.uuid4()))
+    created_at: str = attrs.field(factory=now)
     revoked_at: str | None = None
 
 
@@ -102,7 +103,7 @@ class SessionRoutes:
             session = next((each for each in self.sessions if each.id == wanted), None)
             if session is None:
                 raise Refusal(404, {"detail": "Session not found."})
-            session.revoked_at = CREATED_AT
+            session.revoked_at = now()
             self.on_revoked(session)
             return Reply(self._told(session))
 
@@ -110,7 +111,7 @@ class SessionRoutes:
         told = {
             "id": session.id,
             "user_id": session.user,
-            "created_at": CREATED_AT,
+            "created_at": session.created_at,
             "revoked_at": session.revoked_at,
         }
         if not self.is_old:
