@@ -49,10 +49,12 @@ nitpick_ignore_regex = [
     (
         r"py:.*",
         r"(abc|argparse|asyncio|attrs?|collections|concurrent|datetime|enum|importlib|numbers|os"
-        r"|pathlib|threading|types|typing|uuid)\b.*",
+        r"|contextlib|pathlib|threading|types|typing|uuid)\b.*",
     ),
     (r"py:.*", r"(cudaq|numpy|np|pulser|qiskit|qiskit_aer|transpiler)\b.*"),
     # What public names inherit or take that is not part of their interface.
+    (r"py:class", r"qrmi\.(bookkeeping\.TaskBook|waiting\.Deadline|lifetime\.owners\.OwnerState)"),
+    (r"py:class", r"Clock|qrmi\.journal\.files\.Files|qrmi\.recording\.(replaying|matching)\..*"),
     (r"py:class", r"Transport|qrmi\.(tasks\._UpstreamEnum|codecs\.interface\.GateCodec)"),
     (r"py:class", r"qrmi\.qiskit\.(records\.PubRecord|run\.Header|jobs\.GateJob)"),
     (r"py:class", r"qrmi\.qiskit\.(options\._Options|jobs\.TaskJob)|records\..*|run\..*"),

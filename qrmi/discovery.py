@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from qrmi import config, plugins
+from qrmi.driver import Driver
 from qrmi.errors import (
     InvalidInputError,
     QrmiError,
@@ -19,8 +20,9 @@ from qrmi.errors import (
     ResourceUnavailableError,
     UnexpectedAnswerError,
 )
+from qrmi.recording import hooks
 from qrmi.resource import QuantumResource
-from qrmi.settings import EnvironmentSource, MappingSource
+from qrmi.settings import EnvironmentSource, MappingSource, Settings
 from qrmi.tasks import ResourceStatusCode, ResourceType
 
 __all__ = [
@@ -53,7 +55,9 @@ class ResourceProvider:
         named = isinstance(resource_type, ResourceType)
         self._type_name = resource_type.type_name if named else str(resource_type)  # type: ignore[union-attr]
         self._driver = plugins.driver_class(self._type_name)
-        self._settings = self._driver.SETTINGS.load(MappingSource(environment))
+        source = MappingSource(environment)
+        del environment  # so that no traceback shows it
+        self._settings = self._driver.SETTINGS.load(source)
 
     def resources(self, filters: str | None = None) -> list[QuantumResource]:
         """The devices that pass the filters, shortest queue first.
@@ -66,7 +70,7 @@ class ResourceProvider:
             InvalidInputError: a filter is malformed, or its key is unknown.
         """
         wanted = parse_filters(filters)
-        drivers = self._driver.discover(self._settings, wanted)
+        drivers = _discovered(self._driver, self._type_name, self._settings, wanted)
         return [QuantumResource.from_driver(d, resource_type=self._type_name) for d in drivers]
 
     def least_busy(self, filters: str | None = None) -> QuantumResource | None:
@@ -111,10 +115,17 @@ def devices_of_account(
     )
     settings = driver.SETTINGS.load(source)
     wanted = dict(filters or {})
-    found = driver.discover(settings, wanted)
+    found = _discovered(driver, account.type_name, settings, wanted)
     if "is_simulator" not in wanted:
-        found = [*found, *driver.discover(settings, {**wanted, "is_simulator": "true"})]
+        simulators = {**wanted, "is_simulator": "true"}
+        found = [*found, *_discovered(driver, account.type_name, settings, simulators)]
     return [QuantumResource.from_driver(d, resource_type=account.type_name) for d in found]
+
+
+def _discovered(
+    driver: type[Driver], type_name: str, settings: Settings, filters: Mapping[str, str]
+) -> list[Driver]:
+    return hooks.note_devices(driver.discover(settings, filters), type_name, filters)
 
 
 def device_of_account(account: config.ResourceDef, name: str) -> QuantumResource | None:

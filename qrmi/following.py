@@ -15,12 +15,14 @@ from qrmi.errors import (
     TaskNotFoundError,
 )
 from qrmi.journal import TaskRecord
+from qrmi.secrecy.scrubbing import scrub
 from qrmi.tasks import TaskId, TaskResult, TaskStatus
 from qrmi.waiting import Deadline, stop_and_clean_up, wait_for_end
 
 __all__ = ["look", "result", "stop", "wait"]
 
 _log = logging.getLogger(__name__)
+_NOT_STOPPED = "the task was not stopped and may still run"
 
 
 def look(driver: Driver, book: TaskBook, task_id: TaskId) -> TaskStatus:
@@ -67,13 +69,22 @@ def result(driver: Driver, book: TaskBook, task_id: TaskId) -> TaskResult:
 
 
 def stop(driver: Driver, book: TaskBook, task_id: TaskId, deadline: Deadline) -> None:
-    """Stop the task or clean up after it; nothing is left to do for one that ended and is gone."""
+    """Stop the task or clean up after it; nothing is left to do for one that ended and is gone.
+
+    Raises:
+        QrmiError: it could not be stopped; the hint says that it may still run.
+    """
+    book.note("stopping", task=task_id)
     try:
         stop_and_clean_up(driver, task_id, deadline)
         if driver.CAPABILITIES.cleanup:
             _settle(driver, book, task_id, driver.task_status(task_id))
     except TaskNotFoundError as error:
         _remembered_status(book, task_id, error)
+    except QrmiError as error:
+        error.task_id = task_id
+        error.hint = "; ".join(filter(None, (_NOT_STOPPED, error.hint)))
+        raise
 
 
 def _settle(driver: Driver, book: TaskBook, task_id: TaskId, status: TaskStatus) -> None:
@@ -87,7 +98,7 @@ def _settle(driver: Driver, book: TaskBook, task_id: TaskId, status: TaskStatus)
     if book.is_settled(task_id):
         return
     try:
-        reason = driver.task_reason(task_id) if status is TaskStatus.FAILED else ""
+        reason = scrub(driver.task_reason(task_id)) if status is TaskStatus.FAILED else ""
         book.ended(task_id, status, reason)
         driver.task_free(task_id)
     except TaskNotFoundError:

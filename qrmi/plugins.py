@@ -19,6 +19,7 @@ from qrmi.errors import (
     Owner,
     UnsupportedResourceTypeError,
 )
+from qrmi.recording import hooks
 from qrmi.settings import Settings
 from qrmi.tasks import ResourceType
 
@@ -38,14 +39,19 @@ def driver_types() -> list[str]:
     return sorted(_entries("qrmi.drivers"))
 
 
-@functools.cache
 def driver_class(type_name: str) -> type[Driver]:
-    """The driver of a resource type.
+    """The driver of a resource type; in a replay, the one that answers from the recording.
 
     Raises:
         UnsupportedResourceTypeError: no installed distribution brings such a type.
         MissingExtraError: the plug-in is installed but cannot be imported.
+        NotRecordedError: this is a replay, and the recording has no such type.
     """
+    return hooks.replayed_class(type_name) or _installed_class(type_name)
+
+
+@functools.cache
+def _installed_class(type_name: str) -> type[Driver]:
     entry = _entries("qrmi.drivers").get(type_name)
     if entry is None:
         known = ", ".join(driver_types()) or "none"
@@ -82,7 +88,7 @@ def make_driver(
     driver = driver_class(type_name)(resource_id, settings)
     if transport is not None:
         driver.use(transport)
-    return driver
+    return hooks.recorded(driver, type_name)
 
 
 @functools.cache
@@ -94,7 +100,10 @@ def codec(payload_format: str) -> ModuleType:
     """
     entry = _entries("qrmi.codecs").get(payload_format)
     if entry is None:
-        raise UnsupportedResourceTypeError(f"no codec for payload format {payload_format!r}")
+        raise UnsupportedResourceTypeError(
+            f"no codec for payload format {payload_format!r}",
+            hint="install the package that brings the resource type",
+        )
     module: ModuleType = _load(entry)
     return module
 

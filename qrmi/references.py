@@ -10,6 +10,7 @@ from typing import TypeGuard
 from urllib.parse import urlsplit
 
 from qrmi.errors import UnexpectedAnswerError
+from qrmi.secrecy.scrubbing import scrub
 from qrmi.tasks import TaskId
 
 __all__ = ["created_id", "is_link", "service_url"]
@@ -44,12 +45,18 @@ def service_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _tells(value: str) -> bool:
+    """Whether an id quotes a credential: it would be written to the journal, and into paths."""
+    return scrub(value) != value
+
+
 def created_id(value: object) -> TaskId:
     """The id that a service gave to a task.
 
     Raises:
         UnexpectedAnswerError: it is no text, or none that the service can be asked for by.
     """
-    if not isinstance(value, str) or value in _NO_IDS or not value.isprintable():
+    if not isinstance(value, str) or value in _NO_IDS or not value.isprintable() or _tells(value):
+        del value  # a traceback would show it
         raise UnexpectedAnswerError("the service's answer has no usable id of a task")
     return TaskId(value)

@@ -13,10 +13,13 @@ from qrmi.errors import (
     QrmiError,
     ResourceNotFoundError,
     ResourceUnavailableError,
+    TaskNotFoundError,
 )
+from qrmi.recording import hooks
 from qrmi.resource import QuantumResource
 from qrmi.settings import EnvironmentSource
-from qrmi.tasks import ResourceStatusCode, ResourceType
+from qrmi.starts import recovery
+from qrmi.tasks import ResourceStatusCode, ResourceType, TaskId
 
 __all__ = [
     "EMBEDDED",
@@ -24,12 +27,14 @@ __all__ = [
     "QRMIService",
     "expanded",
     "open",
+    "resource_of_record",
     "resource_of_task",
     "resources",
 ]
 
 _log = logging.getLogger(__name__)
 
+_MOST_RECOVERED = 50
 EMBEDDED = "local"
 """Name and type of the embedded simulator."""
 
@@ -40,7 +45,7 @@ class Available:
 
     Attributes:
         origin: ``job`` (the scheduler gave it), ``file`` (configuration), ``account`` (a device
-            behind an entry with ``is_dynamic``) or ``embedded``.
+            behind an entry with ``is_dynamic``), ``embedded``, or ``recording`` (in a replay).
         definition: its entry in the configuration; settings are not shown.
         device: the handle that discovery made, for origin ``account``.
     """
@@ -85,10 +90,14 @@ class Available:
 def resources(*, configuration: config.Config | None = None) -> list[Available]:
     """The resources that can be opened here: the job's, the configuration's, the embedded one.
 
+    In a replay: those that were recorded.
+
     Raises:
         ConfigError: the configuration file or the job's variables are malformed.
         ResourceUnavailableError: the site reports that it could not give this job its QPU.
     """
+    if (played := hooks.replayed_resources()) is not None:
+        return [Available(origin="recording", definition=each) for each in played]
     settled = config.user_config() if configuration is None else configuration
     embedded = config.ResourceDef(EMBEDDED, EMBEDDED)
     groups = (
@@ -141,6 +150,12 @@ def open(name: str | None = None) -> QuantumResource:  # noqa: A001 (qrmi.open, 
         ResourceUnavailableError: the site reports that it could not give this job its QPU.
         ConfigError: the configuration is malformed.
     """
+    resource = _opened(hooks.replayed_name(name) or name)
+    hooks.note_opened(name, resource.resource_id())
+    return resource
+
+
+def _opened(name: str | None) -> QuantumResource:
     available = resources()
     if name is not None:
         return _named(name, available).open()
@@ -187,11 +202,36 @@ def resource_of_task(task_id: str) -> QuantumResource:
     settings, and with those that the journal keeps (which hold no secret); else it is looked for
     behind the configuration's accounts.
 
+    Where a killed process left starts without ids, their resources are asked for the task first.
+
     Raises:
         TaskNotFoundError: no process of this user journalled such a task.
         ConfigError: a setting, a credential for example, is not to be had here.
     """
-    record = journal.default().task(task_id)
+    try:
+        record = journal.default().task(task_id)
+    except TaskNotFoundError:
+        if not any(recover(start) == task_id for start in recovery.unsettled()[:_MOST_RECOVERED]):
+            raise
+        record = journal.default().task(task_id)
+    return resource_of_record(record)
+
+
+def recover(start: journal.TaskRecord) -> TaskId | None:
+    """`QuantumResource.recover` for a start that the journal has; a warning when it cannot be."""
+    try:
+        return resource_of_record(start).recover(start.key)
+    except QrmiError as error:
+        _log.warning("start %s on %s: %s", start.key, start.resource_id, error.message)
+        return None
+
+
+def resource_of_record(record: journal.TaskRecord | journal.LeaseRecord) -> QuantumResource:
+    """The same for what the journal has of a task or of a session.
+
+    Raises:
+        ConfigError: a setting, a credential for example, is not to be had here.
+    """
     known = {resource.name: resource for resource in resources()}.get(record.resource_id)
     if known and known.origin != "embedded" and known.type_name == record.resource_type:
         return known.open()
@@ -204,7 +244,7 @@ def resource_of_task(task_id: str) -> QuantumResource:
         return device
 
 
-def _recovered(record: journal.TaskRecord) -> QuantumResource:
+def _recovered(record: journal.TaskRecord | journal.LeaseRecord) -> QuantumResource:
     settings = plugins.driver_class(record.resource_type).SETTINGS
     source = EnvironmentSource(
         prefix=settings.prefix(record.resource_id),
@@ -215,7 +255,9 @@ def _recovered(record: journal.TaskRecord) -> QuantumResource:
     return QuantumResource.from_driver(driver, resource_type=record.resource_type)
 
 
-def _of_an_account(record: journal.TaskRecord) -> QuantumResource | None:
+def _of_an_account(
+    record: journal.TaskRecord | journal.LeaseRecord,
+) -> QuantumResource | None:
     for definition in config.user_config().resource_map.values():
         if definition.is_dynamic and definition.type_name == record.resource_type:
             device = discovery.device_of_account(definition, record.resource_id)
@@ -236,7 +278,7 @@ class QRMIService:
     """
 
     def __init__(self) -> None:
-        granted = config.job_resources() or _from_lists()
+        granted = hooks.replayed_job() or config.job_resources() or _from_lists()
         found = ((d.name, _online(d)) for d in granted)
         self._resources = {name: resource for name, resource in found if resource is not None}
 

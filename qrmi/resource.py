@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, final
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, final
 
 from qrmi import config, following, journal, logger, plugins
-from qrmi.bookkeeping import TaskBook
+from qrmi.bookkeeping import TaskBook, reported
 from qrmi.driver import Capabilities, Driver
-from qrmi.errors import InvalidInputError, QrmiError, TaskNotFoundError, UnsupportedPayloadError
+from qrmi.errors import InvalidInputError, UnsupportedPayloadError
+from qrmi.lifetime.holding import Holder
+from qrmi.lifetime.leases import Leases
 from qrmi.payloads import AnalogJob, Payload, PulserBatch
+from qrmi.secrecy.scrubbing import scrub
 from qrmi.settings import EnvironmentSource, MappingSource
-from qrmi.starting import sender, start
+from qrmi.starts import recovery
+from qrmi.starts.starting import start
+from qrmi.task import Task
 from qrmi.tasks import (
     BatchJob,
     ResourceStatus,
@@ -38,7 +40,7 @@ _clock = SystemClock()
 
 
 @final
-class QuantumResource:
+class QuantumResource(Holder):
     """A handle to one quantum resource.
 
     It can be shared between threads, pickled (settings travel, connections do not), and used with
@@ -46,7 +48,7 @@ class QuantumResource:
     `qrmi.errors.QrmiError`. Task ids are valid in any process of the user.
     """
 
-    __slots__ = ("_book", "_driver", "_lock", "_tokens", "_type_name")
+    __slots__ = ("_book", "_driver", "_leases", "_type_name")
 
     def __init__(
         self,
@@ -94,7 +96,9 @@ class QuantumResource:
             ConfigError: a key is missing or malformed.
         """
         type_name = plugins.type_name(resource_type)
-        settings = plugins.driver_class(type_name).SETTINGS.load(MappingSource(config))
+        source = MappingSource(config)
+        del config  # so that no traceback shows it
+        settings = plugins.driver_class(type_name).SETTINGS.load(source)
         driver = plugins.make_driver(resource_id, type_name, settings, transport)
         return QuantumResource.from_driver(driver, resource_type=type_name)
 
@@ -109,8 +113,7 @@ class QuantumResource:
         self._driver = driver
         self._type_name = type_name
         self._book = TaskBook(driver.resource_id, type_name, driver.settings)
-        self._lock = threading.Lock()  # guards the set below, never held during I/O
-        self._tokens: set[str] = set()
+        self._leases = Leases(driver, self._book, type_name)
 
     # --- what it is ---------------------------------------------------------------------------
 
@@ -164,14 +167,17 @@ class QuantumResource:
 
     # --- the resource -------------------------------------------------------------------------
 
+    @reported
     def is_accessible(self) -> bool:
         """Whether the resource takes tasks now."""
         return self._driver.is_accessible()
 
+    @reported
     def status(self) -> ResourceStatus:
         """Everything that the service reports of the resource; ``None`` means not reported."""
         return self._driver.status()
 
+    @reported
     def target(self) -> Target:
         """What the device can do, in the service's own words."""
         return self._driver.target()
@@ -180,66 +186,9 @@ class QuantumResource:
         """Names of the resource on its service."""
         return self._driver.metadata()
 
-    def close(self) -> None:
-        """Release what was acquired through this handle and let go of connections."""
-        with self._lock:
-            tokens = sorted(self._tokens)
-        for token in tokens:
-            self.release(token)
-        self._driver.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with _not_masking(error):
-            self.close()
-
-    # --- lease --------------------------------------------------------------------------------
-
-    def acquire(self) -> str:
-        """Begin a session, or be given the prolog's; its token, random where there are none."""
-        token = self._driver.acquire()
-        if not self._driver.is_borrowed(token):
-            with self._lock:
-                self._tokens.add(token)
-        if self._driver.CAPABILITIES.sessions:
-            self._book.note("acquired", token=token)
-        return token
-
-    def release(self, id: str) -> None:  # noqa: A002 (upstream's name)
-        """End the session whose token ``id`` is; ending one that has ended is no error."""
-        if not id:
-            raise InvalidInputError("release needs the token that acquire gave")
-        self._driver.release(id)
-        with self._lock:
-            self._tokens.discard(id)
-        if self._driver.CAPABILITIES.sessions:
-            self._book.note("released", token=id)
-
-    @contextlib.contextmanager
-    def acquired(self) -> Iterator[str]:
-        """Hold a session for the length of a ``with`` block; ended, if ours, on every way out."""
-        token = self.acquire()
-        try:
-            yield token
-        except BaseException as error:
-            with _not_masking(error):
-                self._end(token)
-            raise
-        self._end(token)
-
-    def _end(self, token: str) -> None:
-        if token in self._tokens:
-            self.release(token)
-
     # --- tasks --------------------------------------------------------------------------------
 
+    @reported
     def task_start(
         self,
         payload: Payload,
@@ -265,10 +214,9 @@ class QuantumResource:
             TaskStartUncertainError: an answer was lost, so a task may exist; it was not sent again.
         """
         self._check_payload(payload)
-        return start(
-            self._driver, self._book, sender(self._driver, self._book), payload, key, context
-        )
+        return start(self._driver, self._book, payload, key, context)
 
+    @reported
     def batch_start(
         self,
         payload: PulserBatch,
@@ -278,8 +226,10 @@ class QuantumResource:
     ) -> TaskId:
         """Start an open batch, which takes jobs until it is closed; its id is a task id."""
         self._check_payload(payload)
-        return start(self._driver, self._book, self._driver.batch_start, payload, key, context)
+        begin = self._driver.batch_start
+        return start(self._driver, self._book, payload, key, context, begin=begin)
 
+    @reported
     def task_status(self, task_id: str) -> TaskStatus:
         """Where the task is.
 
@@ -288,6 +238,7 @@ class QuantumResource:
         """
         return following.look(self._driver, self._book, _checked_id(task_id))
 
+    @reported
     def task_wait(
         self,
         task_id: str,
@@ -315,6 +266,7 @@ class QuantumResource:
     ) -> TaskStatus:
         return following.wait(self._driver, self._book, _checked_id(task_id), deadline, on_status)
 
+    @reported
     def task_result(self, task_id: str) -> TaskResult:
         """The result of a completed task, as the service wrote it.
 
@@ -326,10 +278,16 @@ class QuantumResource:
         """
         return following.result(self._driver, self._book, _checked_id(task_id))
 
+    @reported
     def task_logs(self, task_id: str) -> str:
-        """The service's log of the task. Raises `UnsupportedFunctionError` when it keeps none."""
-        return self._driver.task_logs(_checked_id(task_id))
+        """The service's log of the task, without your credentials should it quote them.
 
+        Raises:
+            UnsupportedFunctionError: it keeps none.
+        """
+        return scrub(self._driver.task_logs(_checked_id(task_id)))
+
+    @reported
     def task_stop(self, task_id: str) -> None:
         """Stop the task, or clean up after it; a task that has ended keeps its result.
 
@@ -341,30 +299,49 @@ class QuantumResource:
         following.stop(self._driver, self._book, _checked_id(task_id), deadline)
         _log.info("task %s: asked %s to stop it or clean up", task_id, self.resource_id())
 
+    def task(self, task_id: str) -> Task:
+        """A task by its id, whichever process started it; nothing is asked of the service."""
+        return Task(self, _checked_id(task_id))
+
     def task_context(self, task_id: str) -> dict[str, Any]:
-        """What `task_start` was given as ``context``; empty when the journal has no such task."""
-        try:
-            record = journal.default().task(task_id, self.resource_id())
-        except TaskNotFoundError:
-            return {}
-        return dict(record.context)
+        """What `task_start` was given as ``context``; empty when the journal has no such task.
+
+        Where a killed process left starts without ids, the service is asked for theirs first.
+        """
+        record = recovery.record_of(self._driver, self._book, task_id)
+        return dict(record.context) if record else {}
+
+    @reported
+    def recover(self, key: str) -> TaskId | None:
+        """The task of a start that a killed process left unsettled, journalled from now on.
+
+        ``None`` when the service has none (yet), or the start is settled.
+        """
+        record = journal.default().find(key)
+        if record is None or not recovery.is_unsettled(record):
+            return None
+        return recovery.recover(self._driver, self._book, record)
 
     def find_task(self, key: str) -> TaskId | None:
         """The task that was started with ``key``, or ``None`` when the service has none."""
         return self._driver.find_task(key)
 
+    @reported
     def list_tasks(self) -> list[TaskId]:
         """Ids of the tasks that the service knows, newest first."""
         return self._driver.list_tasks()
 
+    @reported
     def batch_add(self, batch_id: str, jobs: Sequence[AnalogJob]) -> list[str]:
         """Add jobs to an open batch and return their ids, in order."""
         return self._driver.batch_add(_checked_id(batch_id), jobs)
 
+    @reported
     def batch_close(self, batch_id: str) -> None:
         """Say that no more jobs come. Closing a closed batch is no error."""
         self._driver.batch_close(_checked_id(batch_id))
 
+    @reported
     def batch_jobs(self, batch_id: str) -> list[BatchJob]:
         """The jobs of a batch in the order in which they were added."""
         return self._driver.batch_jobs(_checked_id(batch_id))
@@ -385,14 +362,3 @@ def _checked_id(task_id: str) -> TaskId:
     if not task_id:
         raise InvalidInputError("the task id is empty")
     return TaskId(task_id)
-
-
-@contextlib.contextmanager
-def _not_masking(error: BaseException | None) -> Iterator[None]:
-    """Let errors of the clean-up through only when there is none already under way."""
-    try:
-        yield
-    except QrmiError as failure:
-        if error is None:
-            raise
-        _log.warning("while handling %s: %s", type(error).__name__, failure)

@@ -7,6 +7,8 @@ from typing import Any, NewType
 
 import attrs
 
+from qrmi.secrecy.scrubbing import scrub
+
 __all__ = [
     "FINAL",
     "BatchJob",
@@ -150,7 +152,9 @@ class ResourceStatus:
     """What a resource says of itself. ``None`` means "not reported", never zero or false."""
 
     status: ResourceStatusCode
-    status_reason: str | None = None
+    status_reason: str | None = attrs.field(
+        default=None, converter=attrs.converters.optional(scrub)
+    )
     healthy: bool | None = None
     busy: bool | None = None
     capacity: ResourceCapacity | None = None
@@ -189,4 +193,4 @@ class BatchJob:
     id: str
     status: TaskStatus
     result: str | None = attrs.field(default=None, repr=False)
-    reason: str = ""
+    reason: str = attrs.field(default="", converter=scrub)

@@ -27,7 +27,11 @@ _FOREIGN_PREFIXES = ("QRMI_", "SLURM_", "PBS_", "LSB_", "FLUX_", "SGE_")
 
 @pytest.fixture(scope="session", autouse=True)
 def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A private QRMI_STATE_DIR, no configuration, and no scheduler around the tests."""
+    """A private QRMI_STATE_DIR, no configuration, and no scheduler around the tests.
+
+    Files are made for their user alone: many are configurations with secrets.
+    """
+    os.umask(0o077)
     folder = tmp_path_factory.mktemp("state")
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):

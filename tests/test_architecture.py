@@ -12,7 +12,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 COMMAND = ROOT / "qrmi" / "__main__.py"  # `python -m qrmi`, a door to the command line
-CORE = sorted(path for path in (ROOT / "qrmi").glob("*.py") if path != COMMAND)
+CORE_PACKAGES = ("journal", "lifetime", "recording", "secrecy", "starts")
+CORE = sorted(
+    path
+    for folder in ("", *CORE_PACKAGES)
+    for path in (ROOT / "qrmi" / folder).glob("*.py")
+    if path != COMMAND
+)
 SOURCES = sorted((ROOT / "qrmi").rglob("*.py")) + sorted((ROOT / "providers").rglob("*.py"))
 ADAPTERS = {"qiskit", "cudaq", "pulser", "cli"}
 SDKS = {

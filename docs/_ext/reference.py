@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import functools
+import importlib
 import inspect
 import os
 import re
@@ -22,6 +23,7 @@ __all__ = [
     "errors",
     "exit_codes",
     "http_settings",
+    "planted_failures",
     "settings",
     "table",
     "task_runner",
@@ -99,6 +101,32 @@ def _meaning(kind: type) -> str:
 
 def _summary(item: object) -> str:
     return (inspect.getdoc(item) or "").split("\n\n")[0]
+
+
+def planted_failures() -> str:
+    """The table of failures that the tests plant, a section for each kind."""
+    sys.path.insert(0, str(_ROOT / "tests" / "explained"))
+    try:
+        rows = importlib.import_module("failures").FAILURES
+    finally:
+        sys.path.pop(0)
+    parts = []
+    for area in dict.fromkeys(row.area for row in rows):
+        cells = [
+            (
+                row.what,
+                _code(row.error.__name__),
+                str(row.owner),
+                "yes" if row.retryable else "no",
+                row.hint and f"… {row.hint} …",
+                "yes" if row.ids else "",
+            )
+            for row in rows
+            if row.area == area
+        ]
+        heads = ("what is planted", "error", "who acts", "retry", "hint", "ids")
+        parts.append(f"**{area.capitalize()}**\n\n{table(heads, cells)}")
+    return "\n".join(parts)
 
 
 # --- settings ---------------------------------------------------------------------------------
@@ -232,7 +260,7 @@ def demo_command() -> str:
 
 def test_command() -> str:
     """README's command that sets everything up and runs the tests."""
-    return _block("bash", _readme_line(r"\.venv/bin/python -m pytest"))
+    return _block("bash", _readme_line(r"\.venv/bin/python -m pytest -n 2 --dist loadfile"))
 
 
 def _readme_line(last_step: str) -> str:

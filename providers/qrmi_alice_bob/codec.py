@@ -26,6 +26,7 @@ from qrmi.codecs.interface import GATE, Device, Encoded, Limits
 from qrmi.errors import (
     InvalidInputError,
     MissingExtraError,
+    Owner,
     UnexpectedAnswerError,
     UnsupportedPayloadError,
 )
@@ -94,6 +95,7 @@ def decode_result(texts: Sequence[str], notes_: Mapping[str, Any]) -> PrimitiveR
     if kept.get("felis") != _VERSION:
         raise UnexpectedAnswerError(
             f"the notes of the task have version {kept.get('felis')!r}, not {_VERSION}",
+            owner=Owner.USER,
             hint="read the result with the version of openqrmi that started the task",
         )
     remaining = iter(texts)

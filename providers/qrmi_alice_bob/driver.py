@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import functools
 from collections.abc import Mapping
 from typing import cast
 
@@ -13,11 +13,14 @@ from qrmi.driver import Capabilities, Driver
 from qrmi.errors import (
     AccessDeniedError,
     AnswerLostError,
+    InvalidInputError,
     QrmiError,
     ResourceNotFoundError,
+    ResourceUnavailableError,
     TaskCancelledError,
     TaskFailedError,
     TaskNotReadyError,
+    UnexpectedAnswerError,
 )
 from qrmi.payloads import AliceBobFelis, Payload
 from qrmi.settings import Settings
@@ -29,7 +32,7 @@ from qrmi.tasks import (
     TaskResult,
     TaskStatus,
 )
-from qrmi.transport import Auth, HttpDriver, Problem, Response, StaticAuth
+from qrmi.transport import Auth, HttpDriver, Problem, Response, StaticAuth, Unchanged
 from qrmi_alice_bob import wire
 from qrmi_alice_bob.discovery import matching
 from qrmi_alice_bob.settings import FelisSettings
@@ -45,7 +48,9 @@ class FelisDriver(HttpDriver):
     """
 
     PAYLOADS = frozenset({AliceBobFelis.FORMAT})
-    CAPABILITIES = Capabilities(stop_running=True, two_step=True, min_poll_seconds=0.05)
+    CAPABILITIES = Capabilities(
+        stop_running=True, two_step=True, settle_seconds=60.0, min_poll_seconds=0.05
+    )
     SETTINGS = FelisSettings
     settings: FelisSettings
 
@@ -53,6 +58,7 @@ class FelisDriver(HttpDriver):
         super().__init__(resource_id, settings)
         self._target = wire.felis_target(resource_id)
         self._base = self.settings.base_endpoint
+        self._target_text = Unchanged(functools.partial(wire.target_text, target=self._target))
 
     def auth(self) -> Auth:
         """The API key is the base64 that HTTP's basic scheme wants."""
@@ -111,8 +117,7 @@ class FelisDriver(HttpDriver):
         Raises:
             ResourceNotFoundError: the account has no such target.
         """
-        targets = self.client.json(wire.list_targets(self._base))
-        return Target(json.dumps(wire.target_entry(targets, self._target), ensure_ascii=False))
+        return Target(self._target_text(self.client.send(wire.list_targets(self._base))))
 
     def metadata(self) -> dict[str, str]:
         """The target's name on the service."""
@@ -123,7 +128,7 @@ class FelisDriver(HttpDriver):
     def task_start(self, payload: Payload, key: str) -> TaskId:
         """Make a job and upload its program."""
         task_id = self.task_create(payload, key)
-        self.task_submit(task_id, payload)
+        self.task_submit(task_id, payload, key)
         return task_id
 
     def task_create(self, payload: Payload, key: str) -> TaskId:
@@ -131,8 +136,8 @@ class FelisDriver(HttpDriver):
         request = wire.create_job(self._base, self._target, cast(AliceBobFelis, payload))
         return wire.created_id(self.client.json(request))
 
-    def task_submit(self, task_id: TaskId, payload: Payload) -> None:
-        """Upload the program; the job runs once it is there.
+    def task_submit(self, task_id: TaskId, payload: Payload, key: str) -> None:
+        """Upload the program; the job runs once it is there, and a job takes one program.
 
         When the service refuses it, the job is deleted and the refusal raised. When the answer is
         lost, the job itself tells whether its program arrived; a job without one is left as it
@@ -142,16 +147,31 @@ class FelisDriver(HttpDriver):
             request = wire.upload_input(self._base, task_id, cast(AliceBobFelis, payload))
             self.client.send(request)
         except AnswerLostError:
-            if not self._has_input(task_id):
+            if not self._knows_input(task_id):
                 raise
-        except QrmiError:
+        except QrmiError as error:
+            if isinstance(error, InvalidInputError) and self._has_input(task_id, error):
+                return  # it was uploaded before, and that answer was lost
             with contextlib.suppress(QrmiError):  # the refusal matters more
                 self.client.send(wire.cancel_job(self._base, task_id, repeats=False))
             raise
 
-    def _has_input(self, task_id: TaskId) -> bool:
+    def task_submitted(self, task_id: TaskId) -> bool:
+        """Whether the job has its program, by its events."""
+        return wire.has_input(self.client.json(wire.get_job(self._base, task_id)))
+
+    def _has_input(self, task_id: TaskId, refusal: InvalidInputError) -> bool:
+        """Whether the service has a program for the job whose program it refused now."""
         try:
-            return wire.has_input(self.client.json(wire.get_job(self._base, task_id)))
+            return self.task_submitted(task_id)
+        except (ResourceUnavailableError, UnexpectedAnswerError) as error:
+            raise AnswerLostError(refusal.message, task_id=task_id) from error
+        except QrmiError:
+            return False
+
+    def _knows_input(self, task_id: TaskId) -> bool:
+        try:
+            return self.task_submitted(task_id)
         except QrmiError:
             return False
 

@@ -38,6 +38,7 @@ __all__ = [
     "problem",
     "resource_status",
     "target_entry",
+    "target_text",
     "upload_input",
 ]
 
@@ -225,6 +226,11 @@ def output_text(response: Response) -> str:
             hint="check the endpoint in the configuration; a proxy may answer in its place",
         )
     return response.text
+
+
+def target_text(response: Response, target: str) -> str:
+    """The description of one target, its numbers as they are; see `target_entry`."""
+    return json.dumps(target_entry(response.json(), target), ensure_ascii=False)
 
 
 def target_entry(targets: Any, target: str) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ import re
 from urllib.parse import urlencode
 
 from qrmi.errors import AuthenticationFailedError, QrmiError
+from qrmi.secrecy.scrubbing import hidden, scrub
 from qrmi.settings import Secret
 from qrmi.transport import (
     HttpDriver,
@@ -17,6 +18,7 @@ from qrmi.transport import (
     answer_field,
     join,
     reading,
+    request_ids,
 )
 
 __all__ = ["iam_auth", "read_token", "token_request"]
@@ -49,7 +51,9 @@ def iam_auth(driver: HttpDriver, endpoint: str, apikey: Secret) -> TokenAuth:
 
     def fetch() -> Token:
         response = driver.anonymous.send(token_request(endpoint, apikey))
-        return read_token(response, apikey)
+        if response.status in _REFUSALS and apikey.refresh():  # its file or command has a new one
+            response = driver.anonymous.send(token_request(endpoint, apikey))
+        return read_token(response)
 
     return TokenAuth(fetch)
 
@@ -68,7 +72,7 @@ def token_request(endpoint: str, apikey: Secret) -> Request:
     )
 
 
-def read_token(response: Response, apikey: Secret) -> Token:
+def read_token(response: Response) -> Token:
     """The token in the answer, with its lifetime in seconds (``expires_in``).
 
     Raises:
@@ -76,25 +80,32 @@ def read_token(response: Response, apikey: Secret) -> Token:
         UnexpectedAnswerError: it is neither a token nor a refusal.
     """
     if response.status in _REFUSALS:
+        fields = _fields(response)
+        context = fields.get("context")
+        given = context.get("requestId") if isinstance(context, dict) else None
         raise AuthenticationFailedError(
-            f"failed to obtain access token. reason: {_reason(response, apikey)}",
+            f"failed to obtain access token. reason: {_reason(response.status, fields)}",
             hint="check the IAM API key and the IAM endpoint of this resource; "
             "`qrmi config check` shows the settings",
+            request_ids=request_ids(response, str(given or "")),
         )
-    answer = response.json()
+    answer = hidden(response.json())
     token = Secret(answer_field(answer, "access_token", str))
     with reading("POST /identity/token"):
         lifetime = float(answer["expires_in"])
     return Token(value=token, lifetime_seconds=lifetime)
 
 
-def _reason(response: Response, apikey: Secret) -> str:
-    """The service's words and code, without the key should it be quoted there."""
-    body: object = None
+def _fields(response: Response) -> dict[str, object]:
     with contextlib.suppress(QrmiError):
-        body = response.json()
-    fields = body if isinstance(body, dict) else {}
-    words = fields.get("errorDetails") or fields.get("errorMessage") or f"HTTP {response.status}"
-    text = " ".join(str(words).split()).replace(apikey.reveal(), "***")[:_SHOWN_CHARACTERS]
+        body = hidden(response.json())
+        return body if isinstance(body, dict) else {}
+    return {}
+
+
+def _reason(status: int, fields: dict[str, object]) -> str:
+    """The service's words and code."""
+    words = fields.get("errorDetails") or fields.get("errorMessage") or f"HTTP {status}"
+    text = scrub(" ".join(str(words).split()))[:_SHOWN_CHARACTERS]
     code = str(fields.get("errorCode", ""))
     return f"{text} ({code})" if _CODE.fullmatch(code) else text

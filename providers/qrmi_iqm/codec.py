@@ -27,7 +27,7 @@ from qrmi.codecs import bases
 from qrmi.codecs.binding import assemble, bound, registers
 from qrmi.codecs.interface import GATE, Device, Encoded, Limits
 from qrmi.codecs.notes import pack, unpack
-from qrmi.errors import InvalidInputError, UnexpectedAnswerError
+from qrmi.errors import InvalidInputError, Owner, UnexpectedAnswerError
 from qrmi.payloads import IQMServer
 from qrmi.transport import json_body, reading
 from qrmi_iqm.architecture import Architecture, read_architecture, read_parts
@@ -135,6 +135,7 @@ def decode_result(texts: Sequence[str], notes: Mapping[str, Any]) -> PrimitiveRe
     if kept.get("version") != _VERSION:
         raise UnexpectedAnswerError(
             f"the notes of the task have version {kept.get('version')!r}, not {_VERSION}",
+            owner=Owner.USER,
             hint="read the result with the version of openqrmi that started the task",
         )
     with reading("GET measurements"):

@@ -57,8 +57,10 @@ def joined_result(answers: Mapping[str, Response]) -> str:
 def _listed(response: Response, name: str) -> bytes | bytearray | memoryview:
     if response.status == _MISSING:
         return b"null"
-    body = response.body
-    ends = bytes(body[:64]).lstrip()[:1] + bytes(body[-64:]).rstrip()[-1:]
-    if ends != b"[]":
+    if not _is_list(response.body):
         raise UnexpectedAnswerError(f"the service's {name} are not a JSON list")
-    return body
+    return response.body
+
+
+def _is_list(body: bytes | bytearray | memoryview) -> bool:
+    return bytes(body[:64]).lstrip()[:1] + bytes(body[-64:]).rstrip()[-1:] == b"[]"

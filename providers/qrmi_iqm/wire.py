@@ -261,7 +261,11 @@ def _section(title: str, lines: list[str]) -> list[str]:
 
 
 def problem(response: Response) -> Problem | None:
-    """The reason in an error's body: ``{"error_code": …, "message": …, "request_id": …}``."""
+    """What an error's body says: ``{"error_code": …, "message": …, "request_id": …}``."""
     data = response.json()
     message = data.get("message") or data.get("detail") or ""
-    return Problem(message=str(message), code=str(data.get("error_code") or ""))
+    return Problem(
+        message=str(message),
+        code=str(data.get("error_code") or ""),
+        request_id=str(data.get("request_id") or ""),
+    )

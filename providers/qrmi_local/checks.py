@@ -101,7 +101,10 @@ def _check_primitive(payload: QiskitPrimitive) -> None:
         )
     data = _object(payload.input, "input")
     if data.get("version", _SCHEMA_VERSION) != _SCHEMA_VERSION:
-        raise InvalidInputError(f"input.version must be {_SCHEMA_VERSION}")
+        raise InvalidInputError(
+            f"input.version must be {_SCHEMA_VERSION}",
+            hint="write the program with this release's SDKs, or in that version of the schema",
+        )
     pubs = data.get("pubs")
     if not isinstance(pubs, list):
         raise InvalidInputError("input.pubs must be a list")

@@ -15,6 +15,7 @@ from qrmi import config
 from qrmi.driver import Capabilities, Driver
 from qrmi.errors import (
     InvalidInputError,
+    Owner,
     ResourceUnavailableError,
     TaskCancelledError,
     TaskFailedError,
@@ -94,6 +95,7 @@ class LocalDriver(Driver):
         if os.name != "posix":
             raise ResourceUnavailableError(
                 "the embedded simulator needs a POSIX system",
+                owner=Owner.USER,
                 hint="run it on Linux or macOS, or on Windows in WSL",
                 retryable=False,
             )
@@ -309,6 +311,7 @@ class LocalDriver(Driver):
         if meta["host"] != config.host_name():
             raise ResourceUnavailableError(
                 f"batch {batch_id} is open on {meta['host']}, not on this host",
+                owner=Owner.USER,
                 hint=f"add to it and close it on {meta['host']}",
                 retryable=False,
             )
@@ -321,9 +324,6 @@ class LocalDriver(Driver):
 
 
 def _revive(
-    cls: type[LocalDriver],
-    resource_id: str,
-    settings: LocalSettings,
-    functions: Mapping[DeviceKind, str],
+    cls: type[LocalDriver], name: str, settings: LocalSettings, functions: Mapping[DeviceKind, str]
 ) -> LocalDriver:
-    return cls(resource_id, settings, functions=functions)
+    return cls(name, settings, functions=functions)

@@ -25,7 +25,7 @@ from qiskit.transpiler import Target
 
 from qrmi.codecs import binding, circuits, notes, tagged
 from qrmi.codecs.interface import GATE, Device, Encoded, Limits
-from qrmi.errors import InvalidInputError, UnexpectedAnswerError, UnsupportedPayloadError
+from qrmi.errors import InvalidInputError, Owner, UnexpectedAnswerError, UnsupportedPayloadError
 from qrmi.payloads import Oqtopus
 from qrmi.transport import reading
 from qrmi_oqtopus.discovery import MOST_SHOTS
@@ -115,6 +115,7 @@ def decode_result(texts: Sequence[str], notes_: Mapping[str, Any]) -> PrimitiveR
     if kept.get("oqtopus") != _VERSION:
         raise UnexpectedAnswerError(
             f"the notes of the task have version {kept.get('oqtopus')!r}, not {_VERSION}",
+            owner=Owner.USER,
             hint="read the result with the version of openqrmi that started the task",
         )
     read = _sampled if kept["kind"] == "sampler" else _estimated

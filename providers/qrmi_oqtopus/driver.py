@@ -9,12 +9,14 @@ from typing import Any, cast
 from qrmi.driver import Capabilities, Driver
 from qrmi.errors import (
     AnswerLostError,
+    InvalidInputError,
     Owner,
     QrmiError,
     ResourceUnavailableError,
     TaskCancelledError,
     TaskFailedError,
     TaskNotReadyError,
+    UnexpectedAnswerError,
 )
 from qrmi.payloads import Oqtopus, Payload
 from qrmi.settings import Settings
@@ -59,6 +61,7 @@ class OqtopusDriver(HttpDriver):
         queue_position=True,
         idempotency_key=True,
         two_step=True,
+        settle_seconds=60.0,
         min_poll_seconds=0.05,
     )
     SETTINGS = OqtopusSettings
@@ -68,7 +71,6 @@ class OqtopusDriver(HttpDriver):
     def __init__(self, resource_id: str, settings: Settings) -> None:
         super().__init__(resource_id, settings)
         self._base = self.settings.url
-        self._keys: dict[str, str] = {}  # of tasks between their two steps
 
     def auth(self) -> Auth:
         """The API token has a header of its own."""
@@ -113,7 +115,7 @@ class OqtopusDriver(HttpDriver):
     def task_start(self, payload: Payload, key: str) -> TaskId:
         """Get an id, upload the program, submit the job."""
         task_id = self.task_create(payload, key)
-        self.task_submit(task_id, payload)
+        self.task_submit(task_id, payload, key)
         return task_id
 
     def task_create(self, payload: Payload, key: str) -> TaskId:
@@ -126,10 +128,9 @@ class OqtopusDriver(HttpDriver):
         answer = self.client.json(wire.register_job(self._base))
         task_id, form = wire.registered(answer)
         self.client.send(wire.upload_form(form, task_id, spec))
-        self._keys[task_id] = key
         return task_id
 
-    def task_submit(self, task_id: TaskId, payload: Payload) -> None:
+    def task_submit(self, task_id: TaskId, payload: Payload, key: str) -> None:
         """Submit the job under its key, by which `find_task` finds it.
 
         The service takes a job once, so it is asked again until it answers; the job's status says
@@ -139,7 +140,6 @@ class OqtopusDriver(HttpDriver):
             AnswerLostError: nobody can tell whether it did, or will.
         """
         spec = read_spec(cast(Oqtopus, payload))
-        key = self._keys.pop(task_id, "")
         request = wire.submit_job(self._base, task_id, self.resource_id, spec, key)
         try:  # once by itself, to know whether there was an answer
             self.client.send(wire.once(request))
@@ -147,6 +147,18 @@ class OqtopusDriver(HttpDriver):
             self._submit_again(request, task_id, was_lost=True)
         except ResourceUnavailableError:
             self._submit_again(request, task_id, was_lost=False)
+        except InvalidInputError as error:  # as is said of a job that was submitted before, too
+            if not self._was_taken(task_id, error):
+                raise
+
+    def _was_taken(self, task_id: TaskId, refusal: InvalidInputError) -> bool:
+        """Whether the service has the job that it refused now."""
+        try:
+            return self.task_submitted(task_id)
+        except (ResourceUnavailableError, UnexpectedAnswerError) as error:
+            raise AnswerLostError(refusal.message, task_id=task_id) from error
+        except QrmiError:
+            return False
 
     def _submit_again(self, request: Request, task_id: TaskId, *, was_lost: bool) -> None:
         try:
@@ -159,6 +171,10 @@ class OqtopusDriver(HttpDriver):
             if was_lost and (word is None or isinstance(error, ResourceUnavailableError)):
                 raise AnswerLostError(error.message, task_id=task_id) from error
             raise
+
+    def task_submitted(self, task_id: TaskId) -> bool:
+        """Whether the service took the job, by its status."""
+        return self._status_word(task_id) != wire.REGISTERED
 
     def _word_if_known(self, task_id: TaskId) -> str | None:
         try:

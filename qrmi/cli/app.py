@@ -14,8 +14,13 @@ from qrmi.cli import (
     conformance,
     console,
     demo,
+    doctor,
     exits,
+    explain,
     guard,
+    journal,
+    leases,
+    record,
     resources,
     run_program,
     sandbox,
@@ -24,7 +29,20 @@ from qrmi.cli import (
 
 __all__ = ["build_parser", "run"]
 
-_GROUPS = (demo, resources, run_program, tasks, config, conformance, sandbox)
+_GROUPS = (
+    demo,
+    resources,
+    run_program,
+    tasks,
+    leases,
+    explain,
+    doctor,
+    record,
+    journal,
+    config,
+    conformance,
+    sandbox,
+)
 _INTERRUPTED = "interrupted; a task that was started goes on: `qrmi tasks` lists it"
 _EPILOG = (
     """\
@@ -34,6 +52,8 @@ examples:
   qrmi run local ghz.qasm           run a file, see the counts
   qrmi run local ghz.qasm --no-wait, then later: qrmi result ID
   qrmi tasks                        your newest tasks, on any resource
+  qrmi doctor                       what stands in the way, and what to do
+  qrmi explain LASTERROR            what happened, from the journal
 
 A task's id may be shortened as long as it is unique. Data goes to stdout; notices, progress and
 errors go to stderr. `qrmi COMMAND --help` tells more about a command.

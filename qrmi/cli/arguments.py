@@ -12,6 +12,7 @@ __all__ = [
     "Parser",
     "WrongArgumentsError",
     "add_command",
+    "age",
     "json_flag",
     "positive_int",
     "seconds",
@@ -99,3 +100,16 @@ def seconds(text: str) -> float:
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError(f"must be a time of at least 0 seconds, not {text}")
     return value
+
+
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+
+
+def age(text: str) -> float:
+    """A time that has passed, as ``90min``, ``12h``, ``7d`` or ``4w``; in seconds."""
+    unit = text.lstrip("0123456789.")
+    if unit not in _UNITS or unit == text:
+        raise argparse.ArgumentTypeError(
+            f"must be a number and a unit (s, min, h, d, w), 7d for example, not {text}"
+        )
+    return seconds(text[: -len(unit)]) * _UNITS[unit]

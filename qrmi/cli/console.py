@@ -17,7 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from qrmi.errors import QrmiError, TaskNotReadyError, UnsupportedFunctionError, WaitTimeoutError
+from qrmi.cli import hints
+from qrmi.errors import QrmiError
 from qrmi.tasks import TaskStatus
 
 __all__ = [
@@ -39,24 +40,6 @@ _GAP = "  "
 _LABEL = 14  # columns
 _LEAST_PROSE = 24  # columns: sentences folded to less cannot be read
 _LEAST_NAME = 10
-_OWNERS = {
-    "user": "you can put this right",
-    "site": "your site's administrators can put this right",
-    "vendor": "the vendor of the resource can put this right",
-    "network": "the network or the service did not answer",
-}
-
-
-_NOBODYS = (UnsupportedFunctionError, TaskNotReadyError, WaitTimeoutError)
-"""Errors that there is nothing to put right about."""
-
-_COMMAND_HINTS = {
-    "TaskNotReadyError": "wait for it with `qrmi result {id} --wait`",
-    "TaskFailedError": "`qrmi logs {id}` may tell more",
-    "TaskCancelledError": "run the program again if you still want the result",
-    "WaitTimeoutError": "the task goes on; come back with `qrmi result {id} --wait`, "
-    "or stop it with `qrmi stop {id}`",
-}
 
 
 def prepare_streams() -> None:
@@ -94,8 +77,9 @@ def error(problem: QrmiError, *, as_json: bool) -> None:
     stream = sys.stderr
     notice(f"{styled('error:', 'red', stream)} {problem.message}")
     ids = {"resource": problem.resource_id, "task": problem.task_id}
-    who = "" if type(problem) in _NOBODYS else _OWNERS[problem.owner]
-    for label, value in {"hint": _hint(problem), **ids, "who": who}.items():
+    who = "" if hints.is_nobodys(problem) else hints.who_can_act(problem.owner)
+    quoted = {"quote to support": ", ".join(problem.request_ids)}
+    for label, value in {"hint": _hint(problem), **ids, "who": who, **quoted}.items():
         if value:
             notice(f"  {styled(label + ':', 'dim', stream)} {value}")
 
@@ -110,13 +94,13 @@ def error_fields(problem: QrmiError) -> dict[str, Any]:
         "retryable": problem.retryable,
         "resource": problem.resource_id,
         "task_id": problem.task_id,
+        "key": problem.key,
+        "request_ids": list(problem.request_ids),
     }
 
 
 def _hint(problem: QrmiError) -> str:
-    """The error's hint, in terms of commands where it speaks of Python calls."""
-    hint = _COMMAND_HINTS.get(type(problem).__name__)
-    return hint.format(id=problem.task_id) if hint and problem.task_id else problem.hint
+    return hints.command_hint(type(problem).__name__, problem.hint, problem.task_id)
 
 
 def styled(text: str, style: str, stream: TextIO | None = None) -> str:

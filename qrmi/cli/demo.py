@@ -14,7 +14,7 @@ from qrmi.cli import arguments, console, exits, output
 from qrmi.cli.console import Progress
 from qrmi.cli.demos.program import Demo, Report, Steps
 from qrmi.cli.histogram import bars
-from qrmi.errors import MissingExtraError, QrmiError
+from qrmi.errors import MissingExtraError, Owner, QrmiError
 from qrmi.payloads import PasqalCloud
 from qrmi.resource import QuantumResource
 
@@ -135,7 +135,11 @@ def _run(demo: Demo, resource: QuantumResource, shots: int, *, quiet: bool) -> R
         except QrmiError as error:
             return Report(demo=demo, status="failed", error=error, seconds=steps.seconds)
         except Exception as error:  # an SDK's own error; the other programs still run
-            problem = QrmiError(f"{type(error).__name__}: {error}")
+            problem = QrmiError(
+                f"{type(error).__name__}: {error}",
+                owner=Owner.VENDOR,
+                hint=f"the error is {demo.sdk}'s: `qrmi doctor` looks at what is installed",
+            )
             return Report(demo=demo, status="failed", error=problem, seconds=steps.seconds)
     return Report(demo=demo, status="ok", outcome=outcome, seconds=steps.seconds)
 

@@ -41,7 +41,7 @@ exit codes:
   4    the task was stopped
   5    the task has not ended yet, or --timeout passed; the task goes on
   6    no such resource, no such task
-  130  interrupted with Ctrl-C; a task that was started goes on
+  130  interrupted with Ctrl-C; a task that was started goes on, but for --stop-on-interrupt
 """
 
 # The first class that matches decides, so subclasses come before their base.

@@ -34,7 +34,11 @@ def ask_all(questions: Sequence[Callable[[], _T]], timeout_seconds: float) -> li
         except QrmiError as error:
             answers[index] = error
         except Exception as error:
-            answers[index] = QrmiError(f"{type(error).__name__}: {error}", owner=Owner.VENDOR)
+            answers[index] = QrmiError(
+                f"{type(error).__name__}: {error}",
+                owner=Owner.VENDOR,
+                hint="this is a defect: please report it",
+            )
 
     threads = [threading.Thread(target=ask, args=(i,), daemon=True) for i in range(len(questions))]
     for thread in threads:

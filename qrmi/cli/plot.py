@@ -53,7 +53,9 @@ def draw(path: Path, panels: Sequence[Panel], *, heading: str) -> None:
     try:
         figure.savefig(path, format=path.suffix.lstrip(".").lower() or "png")
     except (OSError, ValueError) as error:
-        raise QrmiError(f"cannot write the plot {path}: {error}") from error
+        raise QrmiError(
+            f"cannot write the plot {path}: {error}", hint="choose another file"
+        ) from error
 
 
 def _rows(panel: Panel) -> int:

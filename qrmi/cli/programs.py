@@ -74,7 +74,10 @@ def load(path: Path, shots: int | None = None) -> GateProgram | PayloadProgram:
     try:
         data = sys.stdin.buffer.read() if path == _STDIN else path.read_bytes()
     except OSError as error:
-        raise InvalidInputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InvalidInputError(
+            f"cannot read {path}: {error.strerror or error}",
+            hint="check the file's name and permissions",
+        ) from error
     return parse(data, "standard input" if path == _STDIN else str(path), shots)
 
 

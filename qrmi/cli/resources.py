@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from qrmi import registry
-from qrmi.cli import arguments, console, parallel
+from qrmi.cli import arguments, config, console, parallel
 from qrmi.codecs.interface import gate_codec
 from qrmi.errors import QrmiError
 from qrmi.resource import QuantumResource
@@ -73,7 +73,12 @@ def _resources(args: argparse.Namespace) -> int:
         console.out_json([_described(entry, answer) for entry, answer in pairs])
         return 0
     rows = [
-        (entry.name, entry.type_name, _ORIGINS.get(entry.origin, entry.origin), *_cells(answer))
+        (
+            entry.name,
+            entry.type_name,
+            _ORIGINS.get(entry.origin, entry.origin),
+            *_cells(answer, config.is_insecure(entry.definition)),
+        )
         for entry, answer in zip(available, answers, strict=True)
     ]
     console.table(("name", "type", "from", "status", "queue", "remarks"), rows)
@@ -89,17 +94,19 @@ def _described(entry: registry.Available, answer: ResourceStatus | QrmiError) ->
         "name": entry.name,
         "type": entry.type_name,
         "origin": entry.origin,
+        **({"insecure": True} if config.is_insecure(entry.definition) else {}),
     }
     if isinstance(answer, QrmiError):
         return {**fields, "status": "unreachable", "error": console.error_fields(answer)}
     return {**fields, **answer.to_dict()}
 
 
-def _cells(answer: ResourceStatus | QrmiError) -> tuple[str, str, str]:
+def _cells(answer: ResourceStatus | QrmiError, is_insecure: bool) -> tuple[str, str, str]:
+    warned = ["INSECURE: TLS is not verified"] if is_insecure else []
     if isinstance(answer, QrmiError):
-        return "unreachable", "", str(answer)
+        return "unreachable", "", ", ".join([*warned, str(answer)])
     pending = "" if answer.pending_job_count is None else str(answer.pending_job_count)
-    remarks = [answer.status_reason or ""]
+    remarks = [*warned, answer.status_reason or ""]
     remarks += ["busy"] if answer.busy else []
     remarks += ["not healthy"] if answer.healthy is False else []
     return answer.status.name.lower(), pending, ", ".join(filter(None, remarks))
@@ -148,7 +155,8 @@ def _lines(
 ) -> Iterator[tuple[str, str]]:
     if entry is not None:
         yield "from", _ORIGINS.get(entry.origin, entry.origin)
-    state, pending, remarks = _cells(status)
+    is_insecure = entry is not None and config.is_insecure(entry.definition)
+    state, pending, remarks = _cells(status, is_insecure)
     yield "status", ", ".join(filter(None, (state, remarks)))
     if pending:
         yield "queue", f"{pending} waiting"

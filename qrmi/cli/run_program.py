@@ -53,6 +53,11 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     arguments.timeout_flag(parser)
     parser.add_argument("--no-wait", action="store_true", help="print the task's id and leave")
+    parser.add_argument(
+        "--stop-on-interrupt",
+        action="store_true",
+        help="Ctrl-C, SIGTERM and SIGHUP stop the task, not only the waiting",
+    )
     arguments.json_flag(parser)
     parser.set_defaults(run=_run)
 
@@ -61,6 +66,14 @@ def _run(args: argparse.Namespace) -> int:
     output.check_writable(args.out)
     program = programs.load(args.file, args.shots)
     resource = registry.open(args.name)
+    if args.stop_on_interrupt:
+        return waiting.stopping(resource, lambda: _carry_out(resource, program, args))
+    return _carry_out(resource, program, args)
+
+
+def _carry_out(
+    resource: QuantumResource, program: GateProgram | PayloadProgram, args: argparse.Namespace
+) -> int:
     tasks = TaskGroup(resource, _start(resource, program, args))
     head = {"task_id": tasks.id, "resource": resource.resource_id()}
     if args.no_wait:

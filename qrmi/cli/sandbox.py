@@ -130,7 +130,9 @@ def _tell(server: Any, args: argparse.Namespace) -> None:
     else:
         where = path or "sandbox.json"
         console.notice(f"{args.type} listens on {server.url}; Ctrl-C stops it")
-        console.notice(f"written to {path}:" if path else f"save this as {where}:")
+        console.notice(
+            f"written to {path}:" if path else f"save this as {where}, and chmod 600 {where}:"
+        )
         console.out(text)
         console.notice("then, in another terminal:")
         console.notice(f"  QRMI_CONFIG={where} qrmi demo --resource {entry['name']}")
@@ -139,10 +141,13 @@ def _tell(server: Any, args: argparse.Namespace) -> None:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.touch(mode=0o600)  # a real one would hold secrets
+        path.touch(mode=0o600)
+        path.chmod(0o600)  # it holds secrets, and is refused where others can read it
         path.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        raise QrmiError(f"cannot write {path}: {error.strerror or error}") from error
+        raise QrmiError(
+            f"cannot write {path}: {error.strerror or error}", hint="choose another file"
+        ) from error
 
 
 def _until_told(begin: Callable[[], None]) -> None:

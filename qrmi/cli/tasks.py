@@ -16,6 +16,7 @@ from qrmi.cli import arguments, console, exits, output, parallel, waiting
 from qrmi.codecs.group import TaskGroup
 from qrmi.errors import InvalidInputError, QrmiError
 from qrmi.journal import TaskRecord
+from qrmi.starts import recovery
 from qrmi.tasks import TaskStatus
 
 __all__ = ["add_commands"]
@@ -68,6 +69,12 @@ def _add_tasks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--limit", type=arguments.positive_int, default=_SHOWN, metavar="N", help="how many"
     )
     parser.add_argument(
+        "--since",
+        type=arguments.age,
+        metavar="AGE",
+        help="all that were started since then: 90min, 12h, 7d",
+    )
+    parser.add_argument(
         "--no-refresh", action="store_true", help="do not ask the resources; last known status"
     )
     arguments.json_flag(parser)
@@ -96,21 +103,31 @@ def _add_one(
 
 
 def _tasks(args: argparse.Namespace) -> int:
-    records = journal.default().tasks()
-    shown = records if args.all else records[: args.limit]
+    since = None if args.since is None else time.time() - args.since
+    shown = journal.default().tasks(None if args.all or since is not None else args.limit)
+    if since is not None:
+        shown = [record for record in shown if record.started_at >= since]
     if not args.no_refresh:
-        shown = _refreshed(shown)
+        shown = _refreshed(_recovered(shown))
     if args.json:
         console.out_json([_fields(record) for record in shown])
         return exits.Exit.OK
-    if not shown:
+    if not shown and since is None:
         console.notice("no tasks yet: start one with `qrmi run` or `qrmi demo`")
         return exits.Exit.OK
     columns = ("id", "resource", "status", "started", "by")
     console.table(columns, [_cells(r) for r in shown], fold="resource")
-    if len(records) > len(shown):
-        console.notice(f"{len(records) - len(shown):,} older ones: qrmi tasks --all")
+    if older := 0 if args.all else journal.default().count() - len(shown):
+        console.notice(f"{older:,} older ones: qrmi tasks --all")
     return exits.Exit.OK
+
+
+def _recovered(records: Sequence[TaskRecord]) -> list[TaskRecord]:
+    """The records, after services were asked for the starts that killed processes left."""
+    lost = [record for record in records if recovery.is_unsettled(record)]
+    parallel.ask_all([functools.partial(registry.recover, r) for r in lost], _PATIENCE_SECONDS)
+    keys = {record.key for record in lost}
+    return [(journal.default().find(r.key) or r) if r.key in keys else r for r in records]
 
 
 def _refreshed(records: Sequence[TaskRecord]) -> list[TaskRecord]:
@@ -177,9 +194,8 @@ def _found(args: argparse.Namespace) -> TaskGroup:
         return TaskGroup(registry.open(args.resource), args.id)
     if not args.id:
         raise InvalidInputError("the task id is empty", hint="`qrmi tasks` lists your tasks")
-    ids = {record.id for record in journal.default().tasks() if record.id}
-    matching = sorted(i for i in ids if i.startswith(args.id))
-    if args.id in ids or not matching:
+    matching = sorted(journal.default().ids(args.id))
+    if args.id in matching or not matching:
         task_id = args.id
     elif len(matching) == 1:
         task_id = matching[0]

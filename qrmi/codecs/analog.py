@@ -26,7 +26,7 @@ from qrmi.codecs.analog_results import (
 )
 from qrmi.codecs.analog_text import guarded, import_pulser, json_object
 from qrmi.codecs.interface import ANALOG
-from qrmi.errors import InvalidInputError, UnsupportedPayloadError
+from qrmi.errors import InvalidInputError, UnexpectedAnswerError, UnsupportedPayloadError
 from qrmi.payloads import AnalogJob, PasqalCloud, PulserBatch
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def read_devices(target_value: str) -> dict[str, Device]:
 
     Raises:
         UnsupportedPayloadError: the target lists no devices.
-        InvalidInputError: none of its devices can be read.
+        UnexpectedAnswerError: none of its devices can be read.
     """
     return dict(_devices(target_value))
 
@@ -202,7 +202,10 @@ def _devices(target_value: str) -> tuple[tuple[str, Device], ...]:
             reasons.append(str(error))
             _log.warning("a device of the target cannot be read: %s", error)
     if not found:
-        raise InvalidInputError(f"no device of the target can be read: {'; '.join(reasons)}")
+        raise UnexpectedAnswerError(
+            f"no device of the target can be read: {'; '.join(reasons)}",
+            hint="a newer Pulser may read it: pip install --upgrade pulser-core",
+        )
     return tuple(found.items())
 
 
@@ -210,7 +213,7 @@ def _device_entries(target_value: str) -> list[Any]:
     try:
         data = json.loads(target_value)
     except (ValueError, RecursionError) as error:
-        raise InvalidInputError("the target is not JSON") from error
+        raise UnexpectedAnswerError("the target is not JSON") from error
     entries = data.get("devices") if isinstance(data, dict) else data
     if not isinstance(entries, list) or not entries:
         raise UnsupportedPayloadError(

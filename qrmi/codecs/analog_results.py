@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from qrmi.codecs.analog_text import guarded, import_pulser, json_object
-from qrmi.errors import InvalidInputError
+from qrmi.errors import InvalidInputError, UnexpectedAnswerError
 from qrmi.tasks import BatchJob, TaskStatus
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def decode_counter(text: str) -> dict[str, int]:
     """The counts of a job's result, by bit string with the first atom leftmost.
 
     Raises:
-        InvalidInputError: the text holds no counts.
+        UnexpectedAnswerError: the text holds no counts.
     """
     return _counter(_result_object(text))
 
@@ -70,22 +71,33 @@ def decode_result(
         duration: the sequence's duration in ns, for counts alone; ``None`` is recorded as 0.
 
     Raises:
-        InvalidInputError: the text is no such result.
+        UnexpectedAnswerError: the text is no such result.
     """
     data = _result_object(text)
     serialised = data.get("serialised_results")
     if isinstance(serialised, str) and serialised not in ("", "{}"):
-        return guarded("the serialised results", _results, serialised)
+        with _of_the_service():
+            return guarded("the serialised results", _results, serialised)
     counter = _counter(data)
     width = len(next(iter(counter), ""))
     names = [f"q{index}" for index in range(width)] if atoms is None else list(atoms)
     if not counter or len(names) < width:
-        raise InvalidInputError(f"the result's {width} bits do not fit {len(names)} atoms")
+        raise UnexpectedAnswerError(f"the result's {width} bits do not fit {len(names)} atoms")
     import_pulser()
     from pulser.backend import Results
 
     arguments = (names[:width], duration or 0, counter)
-    return guarded("the result's counts", Results.from_final_bitstrings, *arguments)
+    with _of_the_service():
+        return guarded("the result's counts", Results.from_final_bitstrings, *arguments)
+
+
+@contextmanager
+def _of_the_service() -> Iterator[None]:
+    """A result that makes no sense is its service's error, not its reader's."""
+    try:
+        yield
+    except InvalidInputError as error:
+        raise UnexpectedAnswerError(f"malformed result: {error.message}") from error
 
 
 def encode_batch(jobs: Iterable[BatchJob]) -> str:
@@ -97,11 +109,12 @@ def decode_batch(text: str) -> list[BatchJob]:
     """The jobs of a batch's result; `decode_result` reads the result of each.
 
     Raises:
-        InvalidInputError: the text is no batch's result.
+        UnexpectedAnswerError: the text is no batch's result.
     """
-    entries = json_object(text, "the batch's result").get("jobs")
+    with _of_the_service():
+        entries = json_object(text, "the batch's result").get("jobs")
     if not isinstance(entries, list):
-        raise InvalidInputError("the batch's result has no list of jobs")
+        raise UnexpectedAnswerError("the batch's result has no list of jobs")
     return [_batch_job(entry) for entry in entries]
 
 
@@ -116,10 +129,10 @@ def _batch_entry(job: BatchJob) -> dict[str, Any]:
 
 def _batch_job(entry: Any) -> BatchJob:
     if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
-        raise InvalidInputError("a job of the batch's result has no id")
+        raise UnexpectedAnswerError("a job of the batch's result has no id")
     status = _STATUSES.get(str(entry.get("status")))
     if status is None:
-        raise InvalidInputError(f"unknown job status {str(entry.get('status'))[:40]!r}")
+        raise UnexpectedAnswerError(f"unknown job status {str(entry.get('status'))[:40]!r}")
     result = {key: entry[key] for key in ("counter", "serialised_results") if key in entry}
     return BatchJob(
         id=entry["id"],
@@ -143,7 +156,7 @@ def _result_object(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         data = _literal(text)
     if not isinstance(data, dict):
-        raise InvalidInputError("the job's result is not an object")
+        raise UnexpectedAnswerError("the job's result is not an object")
     known = "counter" in data or "serialised_results" in data
     return data if known else {"counter": data}
 
@@ -153,15 +166,15 @@ def _literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
     except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError) as error:
-        raise InvalidInputError("the job's result is not JSON") from error
+        raise UnexpectedAnswerError("the job's result is not JSON") from error
 
 
 def _counter(data: dict[str, Any]) -> dict[str, int]:
     counter = data.get("counter")
     if not isinstance(counter, dict) or not all(map(_is_count, counter.items())):
-        raise InvalidInputError("the result's counts are not whole numbers by bit string")
+        raise UnexpectedAnswerError("the result's counts are not whole numbers by bit string")
     if len({len(bits) for bits in counter}) > 1:
-        raise InvalidInputError("the result's bit strings differ in length")
+        raise UnexpectedAnswerError("the result's bit strings differ in length")
     return counter
 
 

@@ -24,7 +24,7 @@ from qiskit.transpiler import Target
 from qrmi.codecs import bits, notes
 from qrmi.codecs.basis_change import BasisChange
 from qrmi.codecs.basis_plan import Basis, Part, PubPlan, Term
-from qrmi.errors import InvalidInputError, UnexpectedAnswerError
+from qrmi.errors import InvalidInputError, Owner, UnexpectedAnswerError
 
 __all__ = ["combine", "plan"]
 
@@ -92,6 +92,7 @@ def combine(result: PrimitiveResult, kept: Mapping[str, Any]) -> PrimitiveResult
     if described.get("bases") != _VERSION:
         raise UnexpectedAnswerError(
             f"the notes of the task have version {described.get('bases')!r}, not {_VERSION}",
+            owner=Owner.USER,
             hint="read the result with the version of openqrmi that started the task",
         )
     plans = [PubPlan.of(entry["observables"], entry["shapes"]) for entry in described["pubs"]]

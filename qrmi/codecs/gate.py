@@ -26,6 +26,7 @@ from qrmi.codecs.circuits import CircuitForm
 from qrmi.codecs.interface import GATE, Device, Encoded, Limits
 from qrmi.codecs.primitive import FORMAT, decode_program, decode_pubs
 from qrmi.codecs.primitive_results import encode_result
+from qrmi.codecs.sameness import comparable
 from qrmi.codecs.tagged import QPY_DEFAULT, QPY_VERSIONS
 from qrmi.codecs.target import configuration_in, read_target
 from qrmi.errors import InvalidInputError, Owner, UnexpectedAnswerError
@@ -33,6 +34,7 @@ from qrmi.errors import InvalidInputError, Owner, UnexpectedAnswerError
 __all__ = [
     "FORMAT",
     "KIND",
+    "comparable",
     "decode_program",
     "decode_pubs",
     "decode_result",

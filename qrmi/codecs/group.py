@@ -97,7 +97,7 @@ class TaskGroup:
         handle = registry.resource_of_task(first) if resource is None else resource
         part = None if others else handle.task_context(first).get(_PART)
         if part is not None:
-            joined = _joined_by_name(journal.default().tasks())
+            joined = _joined_by_name(journal.default().containing(part[0]))
             program_id = joined.get(part[0], program_id)
         return TaskGroup(handle, program_id)
 

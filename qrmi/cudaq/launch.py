@@ -126,7 +126,8 @@ def read(tasks: TaskGroup) -> Any:
         raise TaskNotReadyError(
             "the resource did not keep the circuit's metadata, so that only the process that "
             "started the task can read its result",
-            hint="",
+            retryable=False,
+            hint=f"read it there; `qrmi result {tasks.id}` shows what the resource kept",
             task_id=tasks.id,
         )
     if context["call"] == "sample":

@@ -103,7 +103,10 @@ class QRMIProvider:
         looked = [(backend, _attempt(backend.name, backend.status)) for backend in chosen]
         online = [(_pending(status), backend) for backend, status in looked if _is_online(status)]
         if not online:
-            raise BackendNotFoundError("no backend is online and meets the conditions")
+            raise BackendNotFoundError(
+                "no backend is online and meets the conditions",
+                hint="loosen the conditions; `qrmi resources` shows what is online",
+            )
         return min(online, key=lambda pair: pair[0])[1]
 
     def job(self, job_id: str) -> TaskJob:

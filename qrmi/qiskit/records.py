@@ -17,7 +17,7 @@ from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, Sam
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
-from qrmi.errors import Owner, QrmiError
+from qrmi.errors import UnexpectedAnswerError
 from qrmi.qiskit.errors import InvalidPubError
 
 __all__ = [
@@ -109,12 +109,11 @@ def complete(result: PrimitiveResult, records: Sequence[PubRecord] | None) -> Pr
     Other metadata that the resource sent is kept. Arrays are shared, not copied.
 
     Raises:
-        QrmiError: the resource gave back another number of results than there were pubs.
+        UnexpectedAnswerError: it gave back another number of results than there were pubs.
     """
     if records is not None and len(records) != len(result):
-        raise QrmiError(
-            f"the resource gave {len(result)} results for {len(records)} pubs",
-            owner=Owner.VENDOR,
+        raise UnexpectedAnswerError(
+            f"the resource gave {len(result)} results for {len(records)} pubs"
         )
     known = itertools.repeat(None) if records is None else records
     pubs = [_completed(pub, record) for pub, record in zip(result, known, strict=False)]

@@ -25,7 +25,7 @@ from qiskit.result.models import ExperimentResult, ExperimentResultData
 
 from qrmi.codecs import bits
 from qrmi.codecs.interface import Encoded
-from qrmi.errors import Owner, QrmiError
+from qrmi.errors import UnexpectedAnswerError
 from qrmi.qiskit.errors import pub_errors
 from qrmi.qiskit.records import check_registers, portable
 
@@ -207,9 +207,8 @@ def read(
 ) -> Result:
     """Turn a sampler's result, one pub a circuit, into what ``backend.run`` gives."""
     if len(headers) != len(result):
-        raise QrmiError(
+        raise UnexpectedAnswerError(
             f"the resource gave {len(result)} results for {len(headers)} circuits",
-            owner=Owner.VENDOR,
             task_id=job_id,
         )
     pairs = zip(result, headers, strict=True)

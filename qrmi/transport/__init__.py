@@ -23,7 +23,9 @@ from qrmi.transport.messages import (
 )
 from qrmi.transport.outcomes import Problem, SendError
 from qrmi.transport.reading import answer_field, reading
+from qrmi.transport.request_ids import checked_ids, request_ids
 from qrmi.transport.settings import HttpConfig, HttpSettings
+from qrmi.transport.unchanged import Unchanged
 
 if TYPE_CHECKING:
     from qrmi.transport.curl import CurlTransport
@@ -50,10 +52,13 @@ __all__ = [
     "Token",
     "TokenAuth",
     "Transport",
+    "Unchanged",
     "answer_field",
+    "checked_ids",
     "join",
     "json_body",
     "reading",
+    "request_ids",
     "transport_for",
 ]
 

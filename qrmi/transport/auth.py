@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import collections
 import os
 import threading
 import weakref
@@ -11,13 +12,22 @@ from typing import ClassVar, Protocol
 
 import attrs
 
-from qrmi.errors import UnexpectedAnswerError
+from qrmi.errors import (
+    AnswerLostError,
+    Owner,
+    ResourceUnavailableError,
+    UnexpectedAnswerError,
+)
+from qrmi.secrecy.scrubbing import Hidden
 from qrmi.settings import Secret
 from qrmi.waiting import Clock, SystemClock
 
 __all__ = ["Auth", "BasicAuth", "FreshAuth", "StaticAuth", "Token", "TokenAuth"]
 
 HeaderItems = tuple[tuple[str, str], ...]
+"""Names in lower case, and values; of credentials `qrmi.secrecy.scrubbing.Hidden` ones."""
+
+_MOST_LATEST = 16
 
 
 class Auth(Protocol):
@@ -34,28 +44,46 @@ class Auth(Protocol):
 
 
 class StaticAuth:
-    """A fixed header, for example ``StaticAuth("authorization", token, "Bearer {}")``."""
+    """A fixed header, for example ``StaticAuth("authorization", token, "Bearer {}")``.
+
+    The secret is revealed at once. When the service refuses it, its source is asked again, should
+    it have one: a file, a command, the keyring.
+    """
 
     lasting = True
 
     def __init__(self, name: str, secret: Secret, template: str = "{}") -> None:
-        self._items: HeaderItems = ((name, template.format(secret.reveal())),)
+        self._name = name
+        self._secret = secret
+        self._template = template
+        self._items = self._made()
+
+    def _made(self) -> HeaderItems:
+        return ((self._name, Hidden(self._template.format(self._revealed()))),)
+
+    def _revealed(self) -> str:
+        return self._secret.reveal()
 
     def headers(self) -> HeaderItems:
-        """Always the same."""
+        """The same until `renew` says that there is another."""
         return self._items
 
     def renew(self, refused: HeaderItems) -> bool:
-        """There is nothing else to try."""
-        return False
+        """Whether there is another secret now; another thread may have asked for it."""
+        if self._items == refused and self._secret.refresh():
+            self._items = self._made()
+        return self._items != refused
 
 
 class BasicAuth(StaticAuth):
     """User and password, as HTTP's basic scheme sends them (RFC 7617)."""
 
     def __init__(self, user: str, password: Secret) -> None:
-        pair = f"{user}:{password.reveal()}".encode()
-        super().__init__("authorization", Secret(base64.b64encode(pair).decode()), "Basic {}")
+        self._user = user
+        super().__init__("authorization", password, "Basic {}")
+
+    def _revealed(self) -> str:
+        return base64.b64encode(f"{self._user}:{self._secret.reveal()}".encode()).decode()
 
 
 class FreshAuth:
@@ -65,10 +93,13 @@ class FreshAuth:
 
     def __init__(self, make: Callable[[], tuple[tuple[str, Secret], ...]]) -> None:
         self._make = make
+        self._latest: collections.deque[object] = collections.deque(maxlen=_MOST_LATEST)
 
     def headers(self) -> HeaderItems:
         """New ones."""
-        return tuple((name, secret.reveal()) for name, secret in self._make())
+        made = self._make()
+        self._latest.append(made)  # as long as they live, no message shows them
+        return tuple((name, secret.reveal()) for name, secret in made)
 
     def renew(self, refused: HeaderItems) -> bool:
         """One more attempt has new headers anyway: a credential may have expired on its way."""
@@ -122,6 +153,7 @@ class TokenAuth:
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._items: HeaderItems = ()
+        self._token: Token | None = None  # as long as it lives, no message shows it
         self._ends = 0.0
         self._live.add(self)
 
@@ -148,11 +180,25 @@ class TokenAuth:
                 self._renewed()
         return True
 
+    def _fetched(self) -> Token:
+        """A token. Without one nothing has been sent, which the error must not leave open."""
+        try:
+            token = self._fetch()
+            if not _is_sendable(token.value.reveal()):
+                raise UnexpectedAnswerError("the token service's answer holds no usable token")
+        except (AnswerLostError, UnexpectedAnswerError) as error:
+            raise ResourceUnavailableError(
+                f"there is no token to be had: {error.message}",
+                owner=Owner.NETWORK if isinstance(error, AnswerLostError) else Owner.VENDOR,
+                hint=f"nothing was sent; {error.hint}",
+                request_ids=error.request_ids,
+            ) from error
+        return token
+
     def _renewed(self) -> None:
-        token = self._fetch()
-        text = self._template.format(token.value.reveal())
-        if not (token.value.reveal() and text.isascii() and text.isprintable()):
-            raise UnexpectedAnswerError("the token service's answer holds no usable token")
+        token = self._fetched()
+        self._token = token
+        text = Hidden(self._template.format(token.value.reveal()))
         lifetime = token.lifetime_seconds
         now = self._clock.monotonic()
         if lifetime is None:
@@ -161,6 +207,10 @@ class TokenAuth:
             unused = max(lifetime * self._margin, min(60.0, lifetime / 2))
             self._ends = now + max(lifetime - unused, 0.0)
         self._items = ((self._header, text),)
+
+
+def _is_sendable(text: str) -> bool:
+    return bool(text) and text.isascii() and text.isprintable()
 
 
 if hasattr(os, "register_at_fork"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from urllib.parse import quote, urljoin
 import attrs
 
 from qrmi.errors import ConfigError, QrmiError, UnexpectedAnswerError
+from qrmi.secrecy.scrubbing import Hidden
 from qrmi.transport.auth import Auth, HeaderItems
 from qrmi.transport.messages import Headers, Request, Response, Timeout, origin_of
 from qrmi.transport.outcomes import (
@@ -21,6 +23,7 @@ from qrmi.transport.outcomes import (
     retry_after,
     unreachable,
 )
+from qrmi.transport.request_ids import request_ids
 from qrmi.transport.settings import HttpConfig
 from qrmi.waiting import Clock, Deadline, SystemClock
 
@@ -57,6 +60,7 @@ class _Course:
     attempt: int = 0
     renewed: bool = False
     redirects: int = 0
+    request_ids: tuple[str, ...] = ()
 
 
 def _must_be_sendable(request: Request, headers: HeaderItems) -> None:
@@ -80,6 +84,7 @@ class Client:
         headers: sent with every request.
         problem: reads the vendor's error bodies.
         clock: what deadlines are measured by, and pauses made with.
+        resource_id: the resource that errors are about.
     """
 
     def __init__(
@@ -91,7 +96,9 @@ class Client:
         headers: HeaderItems = (),
         problem: ProblemReader | None = None,
         clock: Clock | None = None,
+        resource_id: str | None = None,
     ) -> None:
+        self._resource_id = resource_id
         self._transport = transport
         self._config = config
         self._auth = auth
@@ -182,7 +189,7 @@ class Client:
                 if outcome.status in _REDIRECTS:
                     request = self._redirected(request, outcome, course)
                 elif not self._is_worth_resending(request, outcome, credentials, course):
-                    raise error_of(request, outcome, self._problem) from course.lost
+                    raise self._error_of(request, outcome) from course.lost
             else:
                 self._pause_after(request, outcome, course)
             credentials = self._credentials(request)
@@ -208,6 +215,7 @@ class Client:
         if not request.idempotent or response.status not in REPEATABLE:
             return False
         reason = f"status {response.status}"
+        course.request_ids = request_ids(response)
         if response.status in PERHAPS_DONE:
             course.lost = SendError(reason, sent=True)
         return self._paused(request, reason, retry_after(response), course)
@@ -217,7 +225,15 @@ class Client:
             course.lost = failure
         may_repeat = request.idempotent and not failure.permanent
         if not may_repeat or not self._paused(request, failure.reason, None, course):
-            raise unreachable(request, failure) from course.lost or failure
+            raise unreachable(
+                request,
+                failure,
+                resource_id=self._resource_id,
+                request_ids=course.request_ids,
+            ) from course.lost or failure
+
+    def _error_of(self, request: Request, response: Response) -> QrmiError:
+        return error_of(request, response, self._problem, resource_id=self._resource_id)
 
     def _paused(
         self, request: Request, reason: str, wanted_seconds: float | None, course: _Course
@@ -242,7 +258,7 @@ class Client:
 
     def _redirected(self, request: Request, response: Response, course: _Course) -> Request:
         course.redirects += 1
-        location = response.header("location")
+        location = Hidden(response.header("location") or "")  # it may quote credentials
         if not location or course.redirects > _MOST_REDIRECTS:
             raise UnexpectedAnswerError(
                 f"{request.name}: the service sends this request in circles or nowhere",
@@ -252,20 +268,18 @@ class Client:
         same_host = self._same_host(request.url, url)
         keeps_method = request.method in ("GET", "HEAD") or response.status in (307, 308)
         if not keeps_method or (request.body is not None and not same_host):
-            raise error_of(request, response, self._problem)
+            raise self._error_of(request, response)
         return request.to(url, same_host=same_host)
 
     @staticmethod
     def _joined(url: str, location: str) -> str:
         """Where a ``Location`` leads; what no URL may hold is percent-encoded."""
-        try:
-            return urljoin(url, quote(location.encode("latin-1", "replace"), safe=_IN_URLS))
-        except ValueError:
-            raise UnexpectedAnswerError(_NO_URL) from None
+        with contextlib.suppress(ValueError):
+            return Hidden(urljoin(url, quote(location.encode("latin-1", "replace"), safe=_IN_URLS)))
+        raise UnexpectedAnswerError(_NO_URL)
 
     @staticmethod
     def _same_host(old: str, new: str) -> bool:
-        try:
+        with contextlib.suppress(QrmiError):
             return origin_of(old).lower() == origin_of(new).lower()
-        except QrmiError:
-            raise UnexpectedAnswerError(_NO_URL) from None
+        raise UnexpectedAnswerError(_NO_URL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 from typing import Any, ClassVar
 
@@ -17,6 +18,8 @@ from qrmi.transport.settings import HttpConfig, HttpSettings
 from qrmi.waiting import Clock
 
 __all__ = ["HttpDriver", "transport_for"]
+
+_log = logging.getLogger(__name__)
 
 
 @functools.lru_cache(maxsize=64)
@@ -54,6 +57,7 @@ class HttpDriver(Driver):
     SETTINGS: ClassVar[type[Settings]] = HttpSettings
     HEADERS: ClassVar[HeaderItems] = ()
     settings: HttpSettings
+    _is_checked = False
 
     def __init__(self, resource_id: str, settings: Settings) -> None:
         super().__init__(resource_id, settings)
@@ -62,7 +66,6 @@ class HttpDriver(Driver):
         self._transport: Transport | None = None
         self._client: Client | None = None
         self._anonymous: Client | None = None
-        self._clock: Clock | None = None
         self._making = threading.Lock()
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -75,8 +78,9 @@ class HttpDriver(Driver):
         """
         with self._making:
             self._transport = transport
-            self._clock = clock
+            self.clock = clock
             self._client = self._anonymous = None
+            self._is_checked = False
 
     def auth(self) -> Auth | None:
         """The credentials of requests; asked for once. None by default."""
@@ -107,11 +111,38 @@ class HttpDriver(Driver):
     def anonymous(self) -> Client:
         """Sends requests without credentials: to token services, to storage."""
         if self._anonymous is None:
-            self._anonymous = Client(self.transport, self._config(), clock=self._clock)
+            self._warn_if_insecure()
+            self._anonymous = Client(
+                self.transport, self._config(), clock=self.clock, resource_id=self.resource_id
+            )
         return self._anonymous
+
+    @property
+    def settle_seconds(self) -> float | None:
+        """As the settings say, else as the vendor's; where absence proves nothing, ``None``."""
+        usual = self.CAPABILITIES.settle_seconds
+        chosen = self.settings.start_settle_seconds
+        return usual if usual is None or chosen is None else chosen
+
+    @property
+    def sending_seconds(self) -> float:
+        """The budget of a call; a start in two steps makes several."""
+        return self.settings.http_budget_seconds * (3 if self.CAPABILITIES.two_step else 1)
+
+    def _warn_if_insecure(self) -> None:
+        """Once a handle, before its first request."""
+        insecure = getattr(self.transport, "insecure", self.settings.http_insecure)
+        if insecure and not self._is_checked:
+            _log.warning(
+                "%s: certificates of TLS connections are NOT verified (QRMI_HTTP_INSECURE, or "
+                "verify=False of a session): others can read the credentials and change results",
+                self.resource_id,
+            )
+        self._is_checked = True
 
     def _made(self) -> Client:
         auth = self.auth()
+        self._warn_if_insecure()
         with self._making:
             if self._client is None:
                 self._client = Client(
@@ -120,7 +151,8 @@ class HttpDriver(Driver):
                     auth=auth,
                     headers=self.HEADERS,
                     problem=self.problem,
-                    clock=self._clock,
+                    clock=self.clock,
+                    resource_id=self.resource_id,
                 )
             return self._client
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import re
@@ -18,6 +19,8 @@ from qrmi.errors import (
     ResourceNotFoundError,
     UnexpectedAnswerError,
 )
+from qrmi.secrecy.scrubbing import hidden, scrub
+from qrmi.transport.request_ids import request_ids
 
 __all__ = [
     "JSON",
@@ -108,7 +111,7 @@ class Request:
     @property
     def name(self) -> str:
         """Method and path, for messages; queries may hold signatures and are left out."""
-        return f"{self.method} {urlsplit(self.url).path or '/'}"
+        return scrub(f"{self.method} {urlsplit(self.url).path or '/'}")
 
     def to(self, url: str, *, same_host: bool) -> Request:
         """The same request to a redirect's URL; another host gets no header and no credentials."""
@@ -181,32 +184,45 @@ class Response:
         Raises:
             UnexpectedAnswerError: it is something else.
         """
-        try:
+        with contextlib.suppress(UnicodeDecodeError):  # whose traceback would show the body
             return str(self.body, "utf-8")
-        except UnicodeDecodeError:
-            raise UnexpectedAnswerError("the service's answer is not UTF-8 text") from None
+        raise UnexpectedAnswerError(
+            "the service's answer is not UTF-8 text", request_ids=request_ids(self)
+        )
 
     def json(self) -> Any:
-        """The body as JSON.
+        """The body as JSON; an object's ``repr`` does not show it.
 
         Raises:
             UnexpectedAnswerError: it is something else; a web page is named as such.
         """
-        try:
-            text = str(self.body, "utf-8")
-            value, end = _scan(text, 0)
-            if end == len(text) or not text[end:].strip(_BLANKS):
-                return value
-        except (ValueError, RecursionError, StopIteration):
-            pass  # blanks before it, another encoding, or no JSON
-        try:
-            return json.loads(self.body)  # type: ignore[arg-type]
-        except (ValueError, RecursionError, TypeError):
-            kind = "a web page" if b"<html" in bytes(self.body[:400]).lower() else "no JSON"
-            raise UnexpectedAnswerError(
-                f"the service answered with {kind} (status {self.status})",
-                hint="check the endpoint in the configuration; a proxy may answer in its place",
-            ) from None
+        value = _read(self.body)
+        if value is not _NO_JSON:
+            return hidden(value)
+        kind = "a web page" if b"<html" in bytes(self.body[:400]).lower() else "no JSON"
+        raise UnexpectedAnswerError(
+            f"the service answered with {kind} (status {self.status})",
+            hint="check the endpoint in the configuration; a proxy may answer in its place",
+            request_ids=request_ids(self),
+        )
+
+
+_NO_JSON: Any = object()
+
+
+def _read(body: bytes | bytearray | memoryview) -> Any:
+    """A body as JSON; no error, whose traceback would show the body, leaves here."""
+    try:
+        text = str(body, "utf-8")
+        value, end = _scan(text, 0)
+        if end == len(text) or not text[end:].strip(_BLANKS):
+            return value
+    except (ValueError, RecursionError, StopIteration):
+        pass  # blanks before it, another encoding, or no JSON
+    try:
+        return json.loads(body)  # type: ignore[arg-type]
+    except (ValueError, RecursionError, TypeError):
+        return _NO_JSON
 
 
 @attrs.frozen

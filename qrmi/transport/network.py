@@ -2,7 +2,7 @@
 
 `requests` is the configuration language: what it makes of ``HTTPS_PROXY``, ``NO_PROXY`` and
 ``REQUESTS_CA_BUNDLE`` holds for every transport; ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are
-honoured too.
+honoured too. None of them can switch the check of certificates off.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class Route:
     Attributes:
         origin: scheme, host and port.
         proxy: a URL, or ``None``.
-        certificates: what to trust: a file or a folder.
+        certificates: what to trust: a file or a folder; ``None``: whatever the server shows.
         client_certificate: a file, or ``None``.
         client_key: a file, or ``None``.
     """
 
     origin: str
     proxy: str | None = attrs.field(repr=False)
-    certificates: str
+    certificates: str | None
     client_certificate: str | None
     client_key: str | None
 
@@ -51,7 +51,9 @@ def route_to(origin: str, config: HttpConfig) -> Route:
     return Route(
         origin=origin,
         proxy=select_proxy(origin, settled["proxies"]),
-        certificates=config.ca_bundle or _certificates(settled["verify"]),
+        certificates=None
+        if config.insecure
+        else config.ca_bundle or _certificates(settled["verify"]),
         client_certificate=config.client_certificate,
         client_key=config.client_key,
     )

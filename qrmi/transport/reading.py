@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from qrmi.errors import QrmiError, UnexpectedAnswerError
+from qrmi.secrecy.scrubbing import scrub
 
 __all__ = ["answer_field", "reading"]
 
@@ -21,6 +22,7 @@ def answer_field(data: Any, name: str, kind: type[_T]) -> _T:
     """
     value = data.get(name) if isinstance(data, Mapping) else None
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        del value  # a traceback would show it
         raise UnexpectedAnswerError(f"the service's answer has no {kind.__name__} {name!r}")
     return value
 
@@ -44,6 +46,7 @@ class reading:  # noqa: N801 (used like a function: ``with reading("GET job"):``
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object
     ) -> None:
         if isinstance(error, _MALFORMED) and not isinstance(error, QrmiError):
+            quotes_secrets = scrub(str(error)) != str(error)
             raise UnexpectedAnswerError(
                 f"malformed answer to {self._what}: {type(error).__name__}"
-            ) from error
+            ) from (None if quotes_secrets else error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 import threading
 from typing import Any
 
@@ -15,7 +16,7 @@ from requests.adapters import HTTPAdapter
 
 from qrmi.transport.messages import USER_AGENT, Headers, Request, Response, Timeout, origin_of
 from qrmi.transport.network import Route, route_to
-from qrmi.transport.outcomes import SendError
+from qrmi.transport.outcomes import SendError, refused_by_proxy
 from qrmi.transport.settings import HttpConfig
 
 __all__ = ["RequestsTransport"]
@@ -44,6 +45,7 @@ _FAILURES = (  # of the last two: an answer whose head makes no sense
     ValueError,
     OverflowError,
 )
+_BY_PROXY = re.compile(r"Tunnel connection failed: (\d{3})").search
 _CREDENTIALS = ("authorization", "cookie")
 _REFUSED_CERTIFICATE = (urllib3.exceptions.SSLError, requests.exceptions.SSLError)
 
@@ -93,7 +95,8 @@ class RequestsTransport:
                 return self._whole(request, headers, timeout, origin)
             return self._lean(lane, request, headers, timeout)
         except _FAILURES as error:
-            raise _failure(error) from None  # its text may hold a signed URL
+            failure = _failure(error)
+        raise failure  # without the other: its text and its locals show URLs and credentials
 
     # --- the two ways -------------------------------------------------------------------------
 
@@ -140,7 +143,7 @@ class RequestsTransport:
         route = route_to(origin, self._config)
         return {
             "proxies": {"http": route.proxy, "https": route.proxy} if route.proxy else {},
-            "verify": route.certificates,
+            "verify": route.certificates or False,
             "cert": _certificate(route),
         }
 
@@ -182,6 +185,11 @@ class RequestsTransport:
                 self._session = self._given
                 self._lanes = {}
                 self._pid = os.getpid()
+
+    @property
+    def insecure(self) -> bool:
+        """Whether certificates count unseen, by the settings or in the caller's own session."""
+        return self._config.insecure or (self._given is not None and self._given.verify is False)
 
     def close(self) -> None:
         """Close the connections of a session that was made here; the transport stays usable."""
@@ -241,6 +249,9 @@ def _failure(error: Exception) -> SendError:
         cause = inner
     if isinstance(error, _REFUSED_CERTIFICATE) or isinstance(cause, _REFUSED_CERTIFICATE):
         return SendError("the TLS connection was refused", sent=False, permanent=True)
+    refused = _BY_PROXY(str(error))
+    if refused:
+        return refused_by_proxy(int(refused[1]))
     if isinstance(error, _NOT_SENT) or isinstance(cause, _NOT_SENT):
         return SendError("no connection", sent=False)
     if isinstance(cause, urllib3.exceptions.ReadTimeoutError | TimeoutError):

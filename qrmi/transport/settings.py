@@ -53,6 +53,7 @@ class HttpConfig:
         client_key: its key when that is in another file, or ``None``.
         proxy: for all requests, instead of what ``HTTPS_PROXY`` and its kin say; or ``None``.
         transport: ``auto`` (libcurl where pycurl is installed), ``curl`` or ``requests``.
+        insecure: whether a server's certificate counts unseen.
     """
 
     connect_seconds: float = 10.0
@@ -65,6 +66,7 @@ class HttpConfig:
     client_key: str | None = None
     proxy: str | None = attrs.field(default=None, repr=False)
     transport: str = "auto"
+    insecure: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -120,6 +122,23 @@ class HttpSettings(Settings):
         help="What carries requests: auto (libcurl where pycurl is installed), curl or requests.",
     )
 
+    start_settle_seconds: float | None = setting(
+        "QRMI_START_SETTLE_SECONDS",
+        default=None,
+        convert=_seconds,
+        help="How long after it was sent a start may still reach the service, where its answer was "
+        "lost; from then on a task that is not found is sent again. The default is the "
+        "vendor's.",
+    )
+
+    http_insecure: bool = setting(  # neither shared nor bare: for one resource, by its name
+        "QRMI_HTTP_INSECURE",
+        default=False,
+        convert=bool,
+        help="Whether to take any certificate of the service: whoever is on the way can then read "
+        "your token.",
+    )
+
     def http_config(self) -> HttpConfig:
         """The same, as transports take it."""
         return HttpConfig(
@@ -131,4 +150,5 @@ class HttpSettings(Settings):
             client_key=self.http_client_key,
             proxy=self.http_proxy.reveal() if self.http_proxy else None,
             transport=self.http_transport,
+            insecure=self.http_insecure,
         )

@@ -332,12 +332,12 @@ def test_config_check(paper: Any) -> None:
 
 
 def test_config_check_of_a_good_file(paper: Any) -> None:
-    """Nothing missing is exit 0; a secret that others can read is a warning."""
+    """Nothing missing is exit 0; a file whose secret others can read is refused wherever used."""
     paper.configure(PAPER_TOKEN="hunter2")
     assert paper.run("config", "check", str(paper.config))[0] == 0
     paper.config.chmod(stat.S_IRUSR | stat.S_IRGRP)
     code, out, _ = paper.run("config", "check")
-    assert (code, "chmod 600" in out) == (0, True)
+    assert (code, "chmod 600" in out) == (Exit.ERROR, True)
 
 
 def test_config_check_of_a_broken_file(paper: Any) -> None:

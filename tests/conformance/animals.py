@@ -307,7 +307,7 @@ class KeepsItPlain(Meadow):
 
     def __init__(self, resource_id, settings):
         super().__init__(resource_id, settings)
-        self.headers = {"authorization": settings.password.reveal()}
+        self.headers = {"authorization": f"Bearer {settings.password.reveal()}"}
 
 
 @faulty("test_no_log_shows_a_secret")

@@ -63,10 +63,10 @@ def test_an_end_is_journalled_once_by_whoever_sees_it(private_state: Path) -> No
     assert journal.default().task(task).status is TaskStatus.COMPLETED
     lines = [
         json.loads(line)
-        for file in (private_state / "journal").iterdir()
+        for file in (private_state / "journal").glob("*.jsonl")
         for line in file.read_text().splitlines()
     ]
-    assert [line["event"] for line in lines] == ["intent", "started", "ended"]
+    assert [line["event"] for line in lines] == ["intent", "started", "seen", "ended"]
 
 
 def test_a_refused_start_is_journalled_and_raised(private_state: Path) -> None:

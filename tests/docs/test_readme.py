@@ -47,7 +47,7 @@ def test_there_are_two_commands() -> None:
     """One line ends in the demonstration, one in the tests."""
     assert len(COMMANDS) == 2
     assert COMMANDS[0].endswith(" && .venv/bin/qrmi demo")
-    assert COMMANDS[1].endswith(" && .venv/bin/python -m pytest")
+    assert COMMANDS[1].endswith(" && .venv/bin/python -m pytest -n 2 --dist loadfile")
 
 
 def test_checks_run_the_readme_command() -> None:

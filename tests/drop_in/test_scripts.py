@@ -48,7 +48,7 @@ def test_a_whole_cycle(job: Callable[[str], Any], pythons: dict[str, Path], kind
     assert ours["ended"] == ours["after"] == ours["stopped"] == "TaskStatus.Completed"
     assert ours["accessible"] is True
     assert ours["word"] == "online"
-    assert ours["locks"] == ["str", True]
+    assert ours["locks"] == [True, True]
     assert ours["ids"] == ["str", 2]
     if kind in WITHOUT_WHEEL:
         assert '{"01": 7}' in ours["result"]

@@ -11,7 +11,6 @@ from qrmi.errors import (
     InvalidInputError,
     QrmiError,
     ResourceUnavailableError,
-    TaskStartUncertainError,
     UnexpectedAnswerError,
 )
 from qrmi.tasks import TaskStatus
@@ -20,6 +19,7 @@ from qrmi_sandbox.bad import CASES, IMPATIENT
 from qrmi_sandbox.faults import Fault
 
 HASTY = {
+    "QRMI_START_SETTLE_SECONDS": "0.3",
     **IMPATIENT,
     "QRMI_HTTP_READ_TIMEOUT_SECONDS": "0.3",
     "QRMI_HTTP_BUDGET_SECONDS": "0.4",
@@ -71,13 +71,13 @@ def test_asking_about_the_target(case, verb, server, make):
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_making_a_job(case, server, make, program):
-    """The first step ends as the table says; whatever it leaves behind never runs."""
+    """The first step ends as the table says; empty jobs that it leaves behind never run."""
     resource = make(**hasty(case))
     case.check_start(
         server,
         lambda: resource.task_start(program),
         match="POST /v1/jobs/",
-        made=lambda: len(server.jobs()),
+        made=lambda: sum(status != "CREATED" for status in server.jobs().values()),
     )
     assert sum(server.executions.values()) <= 1
     assert resource.task_wait(resource.task_start(program), 20) is TaskStatus.COMPLETED
@@ -117,15 +117,25 @@ def test_a_program_that_arrived_runs_once(kind, server, make, program):
 
 
 @pytest.mark.parametrize("kind", ["reset_before", "silence"])
-def test_a_program_that_may_yet_arrive(kind, server, make, program):
-    """When nobody can tell, the start is uncertain; the journal and the error have the job's id."""
-    fault = Fault(kind=kind, seconds=2.0)
+def test_a_program_that_did_not_arrive(kind, server, make, program):
+    """Once it can no longer arrive, the same job is handed it again, and runs once."""
+    handle = _over(Between(server, Fault(kind=kind, seconds=2.0)), make(**HASTY))
+    task = handle.task_start(program)
+    assert handle.task_wait(task, 20) is TaskStatus.COMPLETED
+    assert server.executions == {task: 1}
+
+
+@pytest.mark.parametrize("kind", ["reset_before", "silence"])
+def test_a_program_that_never_arrives(kind, server, make, program):
+    """Nothing runs, which is sure: a plain error, with the id of the empty job."""
+    fault = Fault(kind=kind, seconds=2.0, times=None, match="POST")
     handle = _over(Between(server, fault), make(**HASTY))
-    with pytest.raises(TaskStartUncertainError) as caught:
+    with pytest.raises(ResourceUnavailableError, match="has not arrived") as caught:
         handle.task_start(program, key="lost")
+    server.faults.clear()
     (made,) = server.jobs()
     assert caught.value.task_id == made
-    assert journal.default().find("lost").id == made
+    assert journal.default().find("lost").reason
     handle.task_stop(made)
     assert handle.task_status(made) is TaskStatus.CANCELLED
 

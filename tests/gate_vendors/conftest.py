@@ -25,7 +25,7 @@ SITE = Path(__file__).parent / "site"
 @pytest.fixture(autouse=True)
 def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The vendor's distribution is on the path; what is cached of plug-ins is read anew."""
-    caches = (plugins._entries, plugins.driver_class, plugins.codec)
+    caches = (plugins._entries, plugins._installed_class, plugins.codec)
     monkeypatch.syspath_prepend(str(SITE))
     for cache in caches:
         cache.cache_clear()

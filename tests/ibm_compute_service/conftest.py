@@ -69,6 +69,10 @@ def program() -> Payload:
 @pytest.fixture
 def hasty(opened: Callable[..., QuantumResource]) -> QuantumResource:
     """A handle that gives up soon; its token is there already."""
-    resource = opened(QRMI_HTTP_READ_TIMEOUT_SECONDS="0.3", QRMI_HTTP_BUDGET_SECONDS="0.2")
+    resource = opened(
+        QRMI_HTTP_READ_TIMEOUT_SECONDS="0.3",
+        QRMI_HTTP_BUDGET_SECONDS="0.2",
+        QRMI_START_SETTLE_SECONDS="0.3",
+    )
     resource.is_accessible()
     return resource

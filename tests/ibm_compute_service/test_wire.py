@@ -134,12 +134,14 @@ def test_junk_in_an_error_body(junk):
 
 @given(st.text(max_size=40), st.binary(max_size=40))
 def test_text_answers(text, junk):
-    """A result is the very text, or an error of ours."""
-    if text:
-        kept = wire.result_text(
-            _response(text.encode(errors="ignore") or b"x", 200, "text/plain"), "t"
-        )
-        assert kept.value == (text.encode(errors="ignore") or b"x").decode()
+    """A result is the very text, or an error of ours: what is no JSON by its ends is none."""
+    content = b'{"' + text.encode(errors="ignore") + b'"}'
+    kept = wire.result_text(_response(content, 200, "text/plain"), TaskId("t"))
+    assert kept.value == content.decode()
+    for spoilt in (b"}" + content, content + b"{"):
+        with pytest.raises(UnexpectedAnswerError) as caught:
+            wire.result_text(_response(spoilt, 200, "text/plain"), TaskId("t"))
+        assert caught.value.retryable
     with contextlib.suppress(QrmiError):
         wire.result_text(_response(junk), TaskId("t"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -39,6 +40,11 @@ _OF_OBJECTS = [  # a 404 is no object, and {} may be a result
     case for case in _WITHIN_ITS_TIME if case.name not in ("404", "drop-fields")
 ]
 _OF_EMPTY_ANSWERS = [case for case in _WITHIN_ITS_TIME if case.kind != "half_body"]
+
+
+@pytest.fixture(autouse=True)
+def own_journal(private_state: Path) -> None:
+    """The same key is used in every test."""
 
 
 @pytest.fixture
@@ -168,10 +174,11 @@ def test_a_wrong_api_key(open_resource: Callable[..., QuantumResource]) -> None:
 def test_an_identity_service_that_talks_nonsense(
     server: QuantumSystemServer, resource: QuantumResource, kind: Any
 ) -> None:
-    """That is the service's fault, and said so."""
+    """That is the service's fault, and said so; nothing else was sent."""
     server.faults.add(Fault(kind=kind, match="POST /identity", times=None))
-    with pytest.raises(UnexpectedAnswerError):
+    with pytest.raises(ResourceUnavailableError, match="no token") as caught:
         resource.is_accessible()
+    assert caught.value.owner is Owner.VENDOR
 
 
 def test_a_restart_in_mid_task(

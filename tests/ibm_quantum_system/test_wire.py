@@ -63,7 +63,7 @@ def test_any_answer_is_understood_or_refused(first: Any, second: Any) -> None:
         lambda: answers.read_job(first, "id"),
         lambda: answers.target_text(_response(first), _response(second)),
         lambda: answers.read_text(_response(first)),
-        lambda: read_token(_response(first), _KEY),
+        lambda: read_token(_response(first)),
     ):
         with contextlib.suppress(QrmiError):
             read()
@@ -78,7 +78,7 @@ def test_any_bytes_are_understood_or_refused(body: bytes, status: int) -> None:
         lambda: answers.read_text(response),
         lambda: answers.must_be_no_page(response),
         lambda: answers.must_be_done(response),
-        lambda: read_token(response, _KEY),
+        lambda: read_token(response),
         lambda: problems.is_about_an_ended_task(response),
     ):
         with contextlib.suppress(QrmiError):
@@ -90,7 +90,7 @@ def test_a_refused_key_is_not_quoted(body: Any, status: int) -> None:
     """Whatever the identity service says, the key is not in the error."""
     answer = _response({"errorDetails": f"the-key {body}"}, status)
     with pytest.raises(QrmiError) as refused:
-        read_token(answer, _KEY)
+        read_token(answer)
     assert "the-key" not in str(refused.value)
 
 

@@ -21,6 +21,7 @@ from qrmi_sandbox.bad import CASES, IMPATIENT
 from qrmi_sandbox.faults import Fault
 
 HASTY = {
+    "QRMI_START_SETTLE_SECONDS": "0.3",
     **IMPATIENT,
     "QRMI_HTTP_READ_TIMEOUT_SECONDS": "0.3",
     "QRMI_HTTP_BUDGET_SECONDS": "0.4",

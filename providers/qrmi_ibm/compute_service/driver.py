@@ -11,7 +11,7 @@ from qrmi.errors import InvalidInputError, ResourceNotFoundError, UnexpectedAnsw
 from qrmi.payloads import Payload, QiskitPrimitive
 from qrmi.settings import Settings
 from qrmi.tasks import ResourceStatus, Target, TaskId, TaskResult, TaskStatus
-from qrmi.transport import HttpDriver, Problem, Response, TokenAuth
+from qrmi.transport import HttpDriver, Problem, Response, TokenAuth, Unchanged
 from qrmi_ibm.compute_service import discovery, problems, programs, sessions, wire
 from qrmi_ibm.compute_service.settings import ComputeServiceSettings, RuntimeServiceSettings
 from qrmi_ibm.iam import iam_auth
@@ -34,6 +34,7 @@ class ComputeServiceDriver(HttpDriver):
         stop_running=True,
         queue_position=True,
         idempotency_key=True,
+        settle_seconds=60.0,
         min_poll_seconds=0.05,
         dialect="qpy",
     )
@@ -52,6 +53,7 @@ class ComputeServiceDriver(HttpDriver):
         )
         self._lease = sessions.Lease(self.settings.session_id)
         self._iam: TokenAuth | None = None
+        self._target_text = Unchanged(discovery.target_text)
 
     def auth(self) -> TokenAuth:
         """Tokens of IBM Cloud IAM."""
@@ -141,7 +143,7 @@ class ComputeServiceDriver(HttpDriver):
         """Configuration and properties, each in the service's own text."""
         configuration = self.client.send(discovery.get_configuration(self._site))
         properties = self.client.send(discovery.get_properties(self._site))
-        return Target(discovery.target_text(configuration, properties))
+        return Target(self._target_text(configuration, properties))
 
     def metadata(self) -> dict[str, str]:
         """The device's name, and the session once there is one."""

@@ -28,14 +28,16 @@ def problem(response: Response) -> Problem | None:
     """Read ``{"errors": [{"code", "message", "solution"}], "trace"}``, of which all is optional."""
     hint = _USED_UP_HINT if response.status == _USED_UP else None
     body = response.json()
-    errors = body.get("errors") if isinstance(body, dict) else None
+    fields = body if isinstance(body, dict) else {}
+    trace, errors = str(fields.get("trace") or ""), fields.get("errors")
     first = errors[0] if isinstance(errors, list) and errors else None
     if not isinstance(first, dict):
-        return Problem(hint=hint)
+        return Problem(hint=hint, request_id=trace)
     code = str(first.get("code") or "")
     return Problem(
         message=str(first.get("message") or ""),
         code=code,
         error=_ERRORS.get(code),
         hint=str(first.get("solution") or "") or hint,
+        request_id=trace,
     )

@@ -45,6 +45,7 @@ PAGE = 200
 
 _VERSION = (("ibm-api-version", "2025-01-01"),)
 _ENDED = frozenset({400, 409})
+_JSON_BEGINS, _JSON_ENDS = frozenset('{["'), frozenset('}]"')
 _STATUS = {
     "QUEUED": TaskStatus.QUEUED,
     "RUNNING": TaskStatus.RUNNING,
@@ -215,7 +216,8 @@ def result_text(response: Response, task_id: TaskId) -> TaskResult:
     """The result as the service wrote it; a JSON string under ``application/json`` is unpacked.
 
     Raises:
-        UnexpectedAnswerError: the answer is empty, no text, or a web page.
+        UnexpectedAnswerError: the answer is empty, no text, a web page, or no JSON by its ends;
+            all of it is left to whoever decodes it.
     """
     text = plain_text(response, task_id)
     if not text:
@@ -227,6 +229,13 @@ def result_text(response: Response, task_id: TaskId) -> TaskResult:
         )
     if _kind(response) == "application/json" and text.startswith('"'):
         return TaskResult(response.json())
+    if text[:64].lstrip()[:1] not in _JSON_BEGINS or text[-64:].rstrip()[-1:] not in _JSON_ENDS:
+        raise UnexpectedAnswerError(
+            f"what came as the result of task {task_id} is not JSON",
+            retryable=True,
+            hint="ask again; a proxy may have answered in the service's place",
+            task_id=task_id,
+        )
     return TaskResult(text)
 
 

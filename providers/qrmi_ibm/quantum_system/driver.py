@@ -23,7 +23,7 @@ from qrmi.errors import (
 from qrmi.payloads import Payload, QiskitPrimitive
 from qrmi.settings import Secret, Settings
 from qrmi.tasks import ResourceStatus, ResourceStatusCode, Target, TaskId, TaskResult, TaskStatus
-from qrmi.transport import Auth, HttpDriver, Request, SendError
+from qrmi.transport import Auth, HttpDriver, Request, SendError, Unchanged
 from qrmi_ibm.iam import iam_auth
 from qrmi_ibm.quantum_system import answers, problems, wire
 from qrmi_ibm.quantum_system.settings import QuantumSystemSettings
@@ -68,6 +68,7 @@ class QuantumSystemDriver(HttpDriver):
     def __init__(self, resource_id: str, settings: Settings) -> None:
         super().__init__(resource_id, settings)
         self._ended: dict[str, answers.Job] = {}  # a task that has ended stays so
+        self._target_text = Unchanged(answers.target_text)
 
     @classmethod
     def discover(cls, settings: Settings, filters: Mapping[str, str]) -> list[Driver]:
@@ -102,7 +103,7 @@ class QuantumSystemDriver(HttpDriver):
         """IBM's backend configuration and properties, as the service wrote them."""
         configuration = self.client.send(self.api.configuration(self.resource_id))
         properties = self.client.send(self.api.properties(self.resource_id))
-        return Target(answers.target_text(configuration, properties))
+        return Target(self._target_text(configuration, properties))
 
     # --- tasks --------------------------------------------------------------------------------
 

@@ -75,6 +75,7 @@ _UNKNOWN = Problem()
 _NOT_CANCELLABLE = "1306"
 _XML_CODE = re.compile(r"<Code>\s*([A-Za-z]{1,60})\s*</Code>")
 _XML_MESSAGE = re.compile(r"<Message>([^<]{0,400})")
+_XML_REQUEST = re.compile(r"<RequestId>([^<]{0,100})")
 _READ_CHARACTERS = 4000
 
 
@@ -102,7 +103,13 @@ def _storage_problem(text: str) -> Problem | None:
     message = _XML_MESSAGE.search(text)
     words = html.unescape(message[1]) if message else ""
     known = _STORAGE.get(code[1], _UNKNOWN)
-    return attrs.evolve(known, message=f"storage: {words}", code=code[1])
+    request = _XML_REQUEST.search(text)
+    return attrs.evolve(
+        known,
+        message=f"storage: {words}",
+        code=code[1],
+        request_id=request[1] if request else "",
+    )
 
 
 def _api_problem(response: Response) -> Problem | None:
@@ -112,4 +119,5 @@ def _api_problem(response: Response) -> Problem | None:
     codes = [str(error["code"]) for error in errors if error.get("code")]
     known = next((_API[code] for code in codes if code in _API), _UNKNOWN)
     words = words or str(data.get("title") or "")
-    return attrs.evolve(known, message=words, code=", ".join(codes)[:60])
+    trace = str(data.get("trace") or data.get("correlation_id") or "")
+    return attrs.evolve(known, message=words, code=", ".join(codes)[:60], request_id=trace)

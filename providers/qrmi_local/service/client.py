@@ -22,7 +22,7 @@ from typing import Any
 import attrs
 
 from qrmi import config, errors
-from qrmi.errors import QrmiError, ResourceUnavailableError
+from qrmi.errors import Owner, QrmiError, ResourceUnavailableError
 from qrmi_local.service import lines
 from qrmi_local.service.edition import edition, executor_edition
 from qrmi_local.service.place import Place, locked
@@ -174,7 +174,9 @@ class Client:
 
     def _unavailable(self, what: str) -> ResourceUnavailableError:
         return ResourceUnavailableError(
-            f"the embedded simulator's process {what}", hint=f"look into {self.place.log}"
+            f"the embedded simulator's process {what}",
+            owner=Owner.USER,
+            hint=f"look into {self.place.log}, and start the task again",
         )
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import attrs
 
 from qrmi import config
-from qrmi.errors import ResourceUnavailableError
+from qrmi.errors import Owner, ResourceUnavailableError
 
 __all__ = ["Place", "locked"]
 
@@ -74,11 +74,14 @@ class Place:
         except OSError as error:
             raise ResourceUnavailableError(
                 f"cannot make {error.filename}: {error.strerror or error}",
+                owner=Owner.USER,
                 hint="check its permissions, or set QRMI_STATE_DIR",
             ) from error
         if found.st_uid != os.getuid() or found.st_mode & 0o170077 != 0o040000:
             raise ResourceUnavailableError(
                 f"{folder} is not a folder that belongs to you alone",
+                owner=Owner.USER,
+                retryable=False,
                 hint=f"remove {folder}, or ask the administrator of this machine to",
             )
 

@@ -29,7 +29,7 @@ from typing import IO, Any
 
 import attrs
 
-from qrmi.errors import ResourceUnavailableError, TaskNotFoundError
+from qrmi.errors import Owner, ResourceUnavailableError, TaskNotFoundError
 from qrmi.tasks import TaskId, TaskStatus
 from qrmi_local.service.state import State
 
@@ -282,6 +282,7 @@ class Store:
         except OSError as error:
             raise ResourceUnavailableError(
                 f"cannot write below {self.root}: {error.strerror or error}",
+                owner=Owner.USER,
                 hint="check the folder that QRMI_STATE_DIR names: space, permissions",
             ) from error
 

@@ -209,8 +209,9 @@ def _text(specs: Any) -> str:
     return specs if isinstance(specs, str) else json.dumps(specs)
 
 
-def target_text(specs: Mapping[str, str]) -> str:
+def target_text(response: Response) -> str:
     """The target: ``[{"device_type", "specs"}]``, as the upstream library gives it."""
+    specs = specs_by_type(answer_field(response.json(), "data", object))
     entries = [{"device_type": kind, "specs": text} for kind, text in specs.items()]
     return json.dumps(entries, separators=(",", ":"))
 
@@ -226,7 +227,10 @@ def problem(response: Response) -> Problem | None:
     if isinstance(description, list):
         description = "; ".join(map(_fault, description))
     message = description or answer.get("message") or ""
-    return Problem(message=message if isinstance(message, str) else "")
+    return Problem(
+        message=message if isinstance(message, str) else "",
+        request_id=str(answer.get("trace_id") or ""),
+    )
 
 
 def _fault(entry: Any) -> str:

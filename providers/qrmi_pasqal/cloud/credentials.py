@@ -13,8 +13,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from qrmi.errors import AuthenticationFailedError, ConfigError
+from qrmi.secrecy.scrubbing import hidden, scrub
 from qrmi.settings import Secret
-from qrmi.transport import Client, Request, Response, Token
+from qrmi.transport import Client, Request, Response, Token, request_ids
 from qrmi_pasqal.cloud.settings import AUDIENCE, PasqalCloudSettings
 
 __all__ = ["TokenSource", "claims", "lifetime", "remaining"]
@@ -59,7 +60,9 @@ class TokenSource:
         """
         settings = self._settings()
         form = _form(settings)
-        configured = settings.auth_token if self._is_first else None
+        configured = settings.auth_token
+        if not self._is_first and not (configured and configured.refresh()):
+            configured = None
         self._is_first = False
         if configured is not None:
             left = remaining(configured.reveal(), self._clock())
@@ -71,6 +74,14 @@ class TokenSource:
         return self._fetched(settings, form)
 
     def _fetched(self, settings: PasqalCloudSettings, form: _Form) -> Token:
+        response = self._asked(settings, form)
+        if response.status >= 400 and _refreshed(settings):
+            response = self._asked(settings, _form(settings) or form)
+        if response.status >= 400:
+            raise _refusal(response)
+        return _token(response, self._clock())
+
+    def _asked(self, settings: PasqalCloudSettings, form: _Form) -> Response:
         request = Request(
             "POST",
             settings.place.auth_endpoint,
@@ -80,10 +91,13 @@ class TokenSource:
             authorized=False,
             accept=_REFUSED,
         )
-        response = self._client().send(request)
-        if response.status >= 400:
-            raise _refusal(response)
-        return _token(response, self._clock())
+        return self._client().send(request)
+
+
+def _refreshed(settings: PasqalCloudSettings) -> bool:
+    """Whether the file or command that gave the refused secret gives another one now."""
+    secret = settings.password if settings.username else settings.client_secret
+    return secret is not None and secret.refresh()
 
 
 def _form(settings: PasqalCloudSettings) -> _Form | None:
@@ -118,7 +132,9 @@ def _without_credentials(settings: PasqalCloudSettings) -> ConfigError | Authent
 def _refusal(response: Response) -> AuthenticationFailedError:
     message = f"the token service refused the credentials (status {response.status})"
     reason = _reason(response)
-    return AuthenticationFailedError(f"{message}: {reason}" if reason else message)
+    return AuthenticationFailedError(
+        f"{message}: {reason}" if reason else message, request_ids=request_ids(response)
+    )
 
 
 def _reason(response: Response) -> str:
@@ -128,12 +144,12 @@ def _reason(response: Response) -> str:
         told = answer.get("error_description") or answer.get("error") or ""
     except (AttributeError, RecursionError, ValueError):
         return ""
-    return " ".join(told.split())[:_LONGEST_REASON] if isinstance(told, str) else ""
+    return " ".join(scrub(told).split())[:_LONGEST_REASON] if isinstance(told, str) else ""
 
 
 def _token(response: Response, now: float) -> Token:
-    answer = response.json()
-    text = answer.get("access_token") if isinstance(answer, dict) else None
+    answer = hidden(response.json())
+    text = hidden(answer.get("access_token")) if isinstance(answer, dict) else None
     if not isinstance(text, str) or not text:
         raise AuthenticationFailedError(
             "the token service gave no token", hint="check QRMI_PASQAL_CLOUD_AUTH_ENDPOINT"

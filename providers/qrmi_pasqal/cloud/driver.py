@@ -27,7 +27,7 @@ from qrmi.tasks import (
     TaskResult,
     TaskStatus,
 )
-from qrmi.transport import JSON, HttpDriver, Problem, Response, TokenAuth
+from qrmi.transport import JSON, HttpDriver, Problem, Response, TokenAuth, Unchanged
 from qrmi_pasqal.cloud import answers, wire
 from qrmi_pasqal.cloud.credentials import TokenSource
 from qrmi_pasqal.cloud.kinds import batch_id_of, task_of
@@ -56,6 +56,7 @@ class PasqalCloudDriver(HttpDriver):
         logs=True,
         stop_running=True,
         idempotency_key=True,
+        settle_seconds=60.0,
         batches=True,
         min_poll_seconds=0.05,
     )
@@ -95,6 +96,10 @@ class PasqalCloudDriver(HttpDriver):
     def account(self) -> PasqalCloudSettings:
         """The settings, with those of the file; read at first use."""
         return self.settings.completed()
+
+    @functools.cached_property
+    def _target_text(self) -> Unchanged:
+        return Unchanged(answers.target_text)
 
     @functools.cached_property
     def service(self) -> Service:
@@ -144,8 +149,7 @@ class PasqalCloudDriver(HttpDriver):
             if kind.startswith(_EMULATOR)
             else wire.device_specs(self.service.api, kind)
         )
-        data = self.service.data(request, object)
-        return Target(answers.target_text(answers.specs_by_type(data)))
+        return Target(self._target_text(self.client.send(request)))
 
     # --- tasks --------------------------------------------------------------------------------
 
@@ -241,6 +245,10 @@ class PasqalCloudDriver(HttpDriver):
     def task_logs(self, task_id: TaskId) -> str:
         """A line for each job with its status, times and errors."""
         return task_of(self.service, task_id).logs()
+
+    def can_find(self, payload: Payload) -> bool:
+        """Whether it becomes a batch, which has tags; a CUDA-Q job has none and is not listed."""
+        return program_kind(_as_batch(payload).sequence) != "ahs"
 
     def find_task(self, key: str) -> TaskId | None:
         """The batch whose tag is this key."""

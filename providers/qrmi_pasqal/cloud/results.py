@@ -10,12 +10,14 @@ only what remains is parsed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from qrmi.errors import UnexpectedAnswerError
+from qrmi.secrecy.scrubbing import hidden
 from qrmi.transport import Response, answer_field
 
 __all__ = ["cudaq_result", "read_full_results", "read_stored_result"]
@@ -28,6 +30,7 @@ _LARGE = re.compile(
     rb'|"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+")'
 )
 _NO_TEXTS = (b'""', b'"{}"')
+_UNREAD = object()
 
 
 def read_full_results(response: Response) -> dict[str, str]:
@@ -62,9 +65,10 @@ class _Cut:
     def __init__(self, response: Response) -> None:
         self._body = memoryview(response.body)
         self._pieces: list[tuple[int, int]] = []
-        try:
-            self.rest: Any = json.loads(_LARGE.sub(self._held, self._body))
-        except (RecursionError, ValueError):  # as with a list in a list, which no result has
+        self.rest: Any = _UNREAD
+        with contextlib.suppress(RecursionError, ValueError):
+            self.rest = hidden(json.loads(_LARGE.sub(self._held, self._body)))
+        if self.rest is _UNREAD:  # as with a list in a list, which no result has
             self._pieces = []
             self.rest = response.json()
 

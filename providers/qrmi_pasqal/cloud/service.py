@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from qrmi.errors import ResourceUnavailableError, UnexpectedAnswerError
+from qrmi.errors import Owner, ResourceUnavailableError, UnexpectedAnswerError
 from qrmi.payloads import AnalogJob
 from qrmi.references import is_link
 from qrmi.tasks import BatchJob, TaskStatus
@@ -129,7 +129,8 @@ class Service:
         if stored.status >= 400:
             raise ResourceUnavailableError(
                 f"the result of job {job_id} is not behind its link, or no longer",
-                hint="ask for the result again",
+                owner=Owner.VENDOR,
+                hint="ask for the result again: each answer has a new link",
                 task_id=job_id,
             )
         return results.read_stored_result(stored)

@@ -8,9 +8,11 @@ from typing import Any, Self
 
 import attrs
 
-from qrmi import config, keyfiles
+from qrmi import config
 from qrmi.errors import ConfigError
 from qrmi.references import is_link, service_url
+from qrmi.secrecy import keyfiles, privacy
+from qrmi.secrecy.scrubbing import hidden
 from qrmi.settings import EnvironmentSource, Secret, Source, setting
 from qrmi.transport import HttpSettings
 
@@ -210,9 +212,11 @@ class PasqalCloudSettings(HttpSettings):
         path, found = self._file()
         changes: dict[str, Any] = {}
         for attribute, key in _FILE_KEYS.items():
-            text = found.get(key)
+            text = hidden(found.get(key))
             if text and getattr(self, attribute) is None:
                 changes[attribute] = self._converted(attribute, text, path)
+        if path and any(isinstance(value, Secret) for value in changes.values()):
+            privacy.warn_of_secret(path)
         return attrs.evolve(self, **changes)
 
     def _file(self) -> tuple[Path | None, dict[str, str]]:
@@ -228,8 +232,8 @@ class PasqalCloudSettings(HttpSettings):
         try:
             return declaration.convert(text)
         except ValueError as error:
-            key = _FILE_KEYS[attribute]
-            raise ConfigError(f"{path}: {key}: {declaration.wanted(error)}") from None
+            wanted = declaration.wanted(error)
+        raise ConfigError(f"{path}: {_FILE_KEYS[attribute]}: {wanted}")
 
 
 _FILE_KEYS = {

@@ -50,7 +50,9 @@ class PasqalLocalDriver(HttpDriver):
     """
 
     PAYLOADS = frozenset({"pulser-sequence"})
-    CAPABILITIES = Capabilities(sessions=True, logs=True, stop_running=True)
+    CAPABILITIES = Capabilities(
+        sessions=True, logs=True, stop_running=True, settle_seconds=30.0, lists_recent=True
+    )
     SETTINGS = PasqalLocalSettings
     settings: PasqalLocalSettings
 
@@ -59,8 +61,7 @@ class PasqalLocalDriver(HttpDriver):
         self._url = settings.url
         self._absent: set[str] = set()  # routes that the server turned out not to have
         self._takes_ahs: bool | None = None
-        given = settings.session
-        self._sessions = Sessions(None if given is None else given.reveal())
+        self._sessions = Sessions(settings.session)
 
     def auth(self) -> FreshAuth:
         """A new MUNGE credential for each attempt: Warden refuses one that it has seen."""
@@ -145,6 +146,10 @@ class PasqalLocalDriver(HttpDriver):
                 self._absent.add("revoke")
         self._sessions.add(session)
         return session
+
+    def is_borrowed(self, token: str) -> bool:
+        """Whether it is the session that the job's prolog opened."""
+        return token == self._sessions.prolog
 
     def release(self, token: str) -> None:
         """End a session. The prolog's, which the settings name, is left to the site's epilog.
@@ -289,6 +294,14 @@ class PasqalLocalDriver(HttpDriver):
     def list_tasks(self) -> list[TaskId]:
         """Ids of the user's jobs, newest first."""
         return wire.job_ids(self.client.json(wire.list_jobs(self._url)))
+
+    def recent_tasks(self, since: float) -> list[TaskId]:
+        """The user's jobs that were made since a time or up to a day before.
+
+        Warden writes times without their zone, so that a job is only known to be older when it is
+        so everywhere on Earth.
+        """
+        return wire.jobs_since(self.client.json(wire.list_jobs(self._url)), since)
 
     def _too_old(self, message: str) -> UnsupportedFunctionError:
         return UnsupportedFunctionError(

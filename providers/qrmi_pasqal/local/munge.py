@@ -14,6 +14,7 @@ import shutil
 import subprocess
 
 from qrmi.errors import Owner, QrmiError, ResourceUnavailableError
+from qrmi.secrecy.scrubbing import Hidden, scrub
 from qrmi.settings import Secret
 
 __all__ = ["MungeCredentials"]
@@ -135,11 +136,16 @@ def _by_command(command: str, socket: str | None) -> str:
         raise _failure(f"{command} did not end", silent=True) from error
     except OSError as error:
         raise _failure(f"{command}: {error.strerror}", silent=False) from error
-    credential = done.stdout.strip()
-    if done.returncode or not (credential.isascii() and credential.isprintable() and credential):
-        reason = done.stderr.strip().splitlines()[-1:] or [f"{command} gave no credential"]
-        raise _failure(reason[0][:200], silent=True)
+    credential, reason = Hidden(done.stdout.strip()), scrub(done.stderr).strip().splitlines()[-1:]
+    is_good = done.returncode == 0 and _is_credential(credential)
+    del done  # it shows what the command wrote
+    if not is_good:
+        raise _failure((reason or [f"{command} gave no credential"])[0][:200], silent=True)
     return credential
+
+
+def _is_credential(text: str) -> bool:
+    return text.isascii() and text.isprintable() and text != ""
 
 
 def _failure(reason: str, *, silent: bool) -> QrmiError:

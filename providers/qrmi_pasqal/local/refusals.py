@@ -28,6 +28,7 @@ class NoRouteError(UnsupportedFunctionError):
 class SessionEndedError(AccessDeniedError):
     """The session of a task has ended, or is none of this server's; nothing was queued."""
 
+    default_owner = Owner.USER
     default_hint = "a session lasts as long as its job: run this inside a job of yours"
 
 
@@ -36,7 +37,8 @@ _NO_ROUTE = {404: "Not Found", 405: "Method Not Allowed"}  # FastAPI's words, no
 # What Warden says, recognised by a part of it, and what to make of it; the first that fits.
 _KNOWN = {
     "different parameters": Problem(
-        hint="this job has a session with another QRMI_JOB_QPU_SLOTS: ask for as many, or end it"
+        owner=Owner.USER,
+        hint="this job has a session with another QRMI_JOB_QPU_SLOTS: ask for as many, or end it",
     ),
     "not enough qpu slots": Problem(
         error=ResourceUnavailableError,
@@ -55,12 +57,14 @@ _KNOWN = {
         hint="the clocks of this host and of Warden's must agree, and both need one MUNGE key",
     ),
     "endpoint restricted": Problem(
-        hint="the site opens and ends sessions, around each job; a program need do neither"
+        hint="the site opens and ends sessions, around each job; a program need do neither",
     ),
     "not authorized": Problem(hint="ask the site to add this user to Warden's authorized_users"),
     "session has been revoked": Problem(error=SessionEndedError),
     "invalid session": Problem(error=SessionEndedError),
-    "belongs to another user": Problem(hint="run this as the user whose job it is"),
+    "belongs to another user": Problem(
+        owner=Owner.USER, hint="run this as the user whose job it is"
+    ),
 }
 
 

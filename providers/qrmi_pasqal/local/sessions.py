@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from qrmi.settings import Secret
+
 __all__ = ["Sessions"]
 
 
@@ -14,11 +16,16 @@ class Sessions:
         prolog: the session that the scheduler's prolog opened for this job, or ``None``.
     """
 
-    def __init__(self, prolog: str | None) -> None:
-        self.prolog = prolog
+    def __init__(self, prolog: Secret | None) -> None:
+        self._prolog = prolog
         self._lock = threading.Lock()
         self._held: list[str] = []
         self._lent = False
+
+    @property
+    def prolog(self) -> str | None:
+        """The prolog's session; asked for where it is kept when it is first needed."""
+        return None if self._prolog is None else self._prolog.reveal()
 
     def current(self) -> str | None:
         """The session to start tasks in: the one acquired last, else the prolog's."""

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import ast
 import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from qrmi.driver import unknown_status
@@ -29,6 +32,7 @@ __all__ = [
     "get_job",
     "job_ids",
     "job_logs",
+    "jobs_since",
     "knows_slots",
     "list_jobs",
     "log_text",
@@ -51,6 +55,7 @@ _STATUSES = {
     "ERROR": TaskStatus.FAILED,
 }
 _SESSION = "x-warden-session"
+_ZONES_SECONDS = 26 * 3600.0  # between the first and the last time zone
 _LONGEST_ID = 18  # digits; more overflow Warden's database
 _NO_LOGS = "there are no logs for this job"
 
@@ -234,6 +239,24 @@ def job_ids(answer: Any) -> list[TaskId]:
         raise UnexpectedAnswerError("malformed answer to GET /jobs: not a list")
     numbers = sorted((answer_field(job, "id", int) for job in answer), reverse=True)
     return [TaskId(str(number)) for number in numbers]
+
+
+def jobs_since(answer: Any, since: float) -> list[TaskId]:
+    """Ids, newest first, of the jobs that may have been made since a time.
+
+    A job whose time cannot be read may be.
+    """
+    ids = job_ids(answer)
+    ages = {str(job["id"]): _made_at(job) for job in answer}
+    return [task_id for task_id in ids if ages[task_id] >= since - _ZONES_SECONDS]
+
+
+def _made_at(job: Mapping[str, Any]) -> float:
+    try:
+        made = datetime.fromisoformat(job["created_at"])
+    except (KeyError, TypeError, ValueError):
+        return math.inf
+    return (made if made.tzinfo else made.replace(tzinfo=UTC)).timestamp()
 
 
 def status_of(job: Any, task_id: str) -> TaskStatus:

@@ -121,7 +121,8 @@ class AbilityRules:
         task = kit.driver.task_create(kit.program, key)
         try:
             assert isinstance(task, str), f"the id is a {type(task).__name__}"
-            kit.driver.task_submit(task, kit.program)
+            kit.driver.task_submit(task, kit.program, key)
+            assert kit.driver.task_submitted(task), "its program is not there"
             status = kit.resource.task_wait(task, kit.patience_seconds)
             assert status is TaskStatus.COMPLETED, f"it ended as {status.name}"
         finally:

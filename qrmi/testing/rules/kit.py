@@ -59,6 +59,13 @@ class Kit:
         """The driver below the handle."""
         return driver_of(self.resource)
 
+    @property
+    def most_attempts(self) -> int:
+        """How often the handle may send a start, each time when it knows that none came of it."""
+        able = self.resource.capabilities
+        knows = able.two_step or able.repeatable_start or able.settle_seconds is not None
+        return 3 if knows else 1
+
     # --- tasks ----------------------------------------------------------------------------------
 
     def start(

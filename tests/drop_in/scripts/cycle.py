@@ -82,7 +82,7 @@ match status.status:
 
 lock = qrmi.acquire()
 os.environ[f"{args.name}_QRMI_JOB_ACQUISITION_TOKEN"] = lock
-said["locks"] = [type(lock).__name__, bool(lock)]
+said["locks"] = [isinstance(lock, str), bool(lock)]
 said["target"] = json.loads(qrmi.target().value)
 said["metadata"] = sorted(qrmi.metadata())
 
