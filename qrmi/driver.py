@@ -217,6 +217,13 @@ class Driver(abc.ABC):
         """Whether `find_task` would find a task of this payload; of some services, not of every."""
         return self.CAPABILITIES.idempotency_key
 
+    def mark_of(self, payload: Payload, key: str) -> str:
+        """What a task bears on the service for people to see, where `find_task` cannot search it.
+
+        Empty when it bears nothing.
+        """
+        return ""
+
     @property
     def settle_seconds(self) -> float | None:
         """`Capabilities.settle_seconds`, or what the settings say instead."""

@@ -1,10 +1,11 @@
-"""References that others give: URLs from people and services, ids from services.
+"""References: URLs from people and services, ids from services, tags that tasks bear there.
 
 What passes here can be put into a request, a file and a log as it is.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TypeGuard
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from qrmi.errors import UnexpectedAnswerError
 from qrmi.secrecy.scrubbing import scrub
 from qrmi.tasks import TaskId
 
-__all__ = ["created_id", "is_link", "service_url"]
+__all__ = ["created_id", "is_link", "service_url", "tag_of"]
 
 _VISIBLE = re.compile(r"https?://[!-~]+").fullmatch
 _HOST = re.compile(r"[a-z0-9_.~-]+|[0-9a-f:.]+").fullmatch
@@ -60,3 +61,8 @@ def created_id(value: object) -> TaskId:
         del value  # a traceback would show it
         raise UnexpectedAnswerError("the service's answer has no usable id of a task")
     return TaskId(value)
+
+
+def tag_of(key: str) -> str:
+    """The tag that a task bears on services that take tags: made from the key of its start."""
+    return f"qrmi-{hashlib.sha256(key.encode('utf-8', 'backslashreplace')).hexdigest()[:32]}"

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Mapping
 from typing import cast
 
+import attrs
+
 from qrmi.driver import Capabilities, Driver
 from qrmi.errors import (
     ResourceUnavailableError,
@@ -15,6 +17,7 @@ from qrmi.errors import (
     UnsupportedFunctionError,
 )
 from qrmi.payloads import IQMServer, Payload
+from qrmi.references import tag_of
 from qrmi.tasks import (
     FINAL,
     ResourceStatus,
@@ -103,9 +106,17 @@ class IQMServerDriver(HttpDriver):
     # --- tasks --------------------------------------------------------------------------------
 
     def task_start(self, payload: Payload, key: str) -> TaskId:
-        """Send a job: one request, whose body is the payload's text as it is."""
-        request = wire.create_job(self.settings.endpoint, self._alias, cast("IQMServer", payload))
+        """Send a job: one request, whose body is the payload's text as it is.
+
+        A payload without a tag gets one that is made from the key.
+        """
+        program = attrs.evolve(cast("IQMServer", payload), tag=self.mark_of(payload, key))
+        request = wire.create_job(self.settings.endpoint, self._alias, program)
         return wire.created_id(self.client.json(request))
+
+    def mark_of(self, payload: Payload, key: str) -> str:
+        """The job's tag: the payload's, else the key's. The server cannot be searched for it."""
+        return cast("IQMServer", payload).tag or tag_of(key)
 
     def task_status(self, task_id: TaskId) -> TaskStatus:
         """Where the job is now; the server does not hold this request."""

@@ -69,7 +69,8 @@ def outcome(
     if look is not None and (found := _seen_at_once(key, look)) is not None:
         return found
     if settle is None or not (look or able.lists_recent):
-        raise uncertain(driver, key, created, reason)
+        mark = driver.mark_of(payload, key)
+        raise uncertain(driver, key, created, reason, mark=mark)
     deadline = Deadline.after(max(settle - seconds_since, 0.0), driver.clock or _clock)
     _log.warning(
         "the answer to a start on %s was lost; making sure for %.3g s that it did not arrive",
@@ -146,16 +147,19 @@ def _is_known(book: TaskBook, task_id: TaskId, since: float) -> bool:
 
 
 def uncertain(
-    driver: Driver, key: str, task_id: str | None, reason: str
+    driver: Driver, key: str, task_id: str | None, reason: str, *, mark: str = ""
 ) -> TaskStartUncertainError:
-    """The error for a start of which nobody can tell what came of it."""
+    """The error for a start of which nobody can tell what came of it.
+
+    ``mark`` is what the task bears on the service, for people to look for.
+    """
     subject = f"task {task_id}" if task_id else "a task"
-    error = TaskStartUncertainError(
+    how = f"it bears the tag {mark}" if mark else "`list_tasks()` where it can list"
+    return TaskStartUncertainError(
         f"{subject} may have been started on {driver.resource_id}: {reason}",
-        hint="look for it on the service (`list_tasks()` where it can list) before you start it "
-        "again; nothing was sent twice. `qrmi explain` tells what happened",
+        hint=f"look for it on the service ({how}) before you start it again; nothing was sent "
+        "twice. `qrmi explain` tells what happened",
         resource_id=driver.resource_id,
         task_id=task_id,
+        key=key,
     )
-    error.key = key
-    return error

@@ -22,6 +22,7 @@ from qrmi.errors import (
     TaskFailedError,
     TaskNotFoundError,
     TaskNotReadyError,
+    TaskStartUncertainError,
     UnexpectedAnswerError,
     UnsupportedFunctionError,
 )
@@ -140,7 +141,17 @@ def test_the_body_is_sent_byte_for_byte(server, resource, program) -> None:
     assert sent.query == {"use_timeslot": "true", "tag": "my tag&x"}
     assert sent.headers["content-type"] == "application/json"
     resource.task_start(program)
-    assert server.requests[-1].query == {}
+    (tag,) = server.requests[-1].query.values()
+    assert server.executions[tag] <= 1
+
+
+def test_a_lost_start_tells_the_tag_by_which_people_find_it(server, resource, program) -> None:
+    """The server cannot be searched; its pages show tags."""
+    server.faults.add(Fault(kind="reset_after", match="POST /api/v1/jobs"))
+    with pytest.raises(TaskStartUncertainError) as caught:
+        resource.task_start(program, key="mine")
+    assert server.requests[-1].query["tag"] in caught.value.hint
+    assert caught.value.key == "mine"
 
 
 def test_verbs_take_no_more_requests_than_upstream(server, resource, program) -> None:

@@ -195,7 +195,7 @@ def test_run_as_iqm_spells_it(granted, server) -> None:
     assert seen == [[circuit]]
     sent = [request for request in server.requests if request.method == "POST"][-1]
     body = json.loads(sent.body)
-    assert sent.query == {"use_timeslot": "true"}
+    assert sent.query["use_timeslot"] == "true"
     assert (body["dd_mode"], body["shots"]) == ("enabled", 7)
     assert "dd_strategy" not in body
     loci = [op["locus"] for op in body["circuits"][0]["instructions"]]

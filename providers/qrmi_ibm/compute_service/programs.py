@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from qrmi import references
 from qrmi.errors import InvalidInputError
 from qrmi.payloads import QiskitPrimitive
+from qrmi.references import tag_of
 from qrmi.tasks import TaskId
 from qrmi.transport import Request, answer_field, join
 from qrmi_ibm.compute_service.wire import Site
@@ -58,11 +58,6 @@ def _parsed(text: str) -> dict[str, Any]:
 
 def _not_json(constant: str) -> None:
     raise ValueError(constant)
-
-
-def tag_of(key: str) -> str:
-    """The tag that a job carries so that it can be found by the key of its start."""
-    return f"qrmi-{hashlib.sha256(key.encode('utf-8', 'backslashreplace')).hexdigest()[:32]}"
 
 
 def create_job(
