@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 
 from qrmi.journal import writer
 from qrmi.journal.files import About, Files
-from qrmi.journal.processes import Process, Writer
+from qrmi.journal.writers import Writer
+from qrmi.processes import Process
 
 __all__ = ["ABANDONED_SECONDS", "Ended", "weight", "written_by"]
 

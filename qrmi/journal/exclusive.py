@@ -9,7 +9,7 @@ from typing import Any
 
 from qrmi.journal.events import Fields, encoded
 from qrmi.journal.files import Files
-from qrmi.journal.processes import Writer
+from qrmi.journal.writers import Writer
 
 __all__ = ["DRAFT", "content", "create", "sweep", "write"]
 

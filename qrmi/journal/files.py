@@ -12,8 +12,9 @@ from typing import Protocol
 
 import attrs
 
-from qrmi.journal import mounts, processes
-from qrmi.journal.processes import Process
+from qrmi import processes
+from qrmi.journal import mounts
+from qrmi.processes import Process
 
 __all__ = ["GONE", "About", "Files", "Source"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qrmi.journal import exclusive
 from qrmi.journal.files import GONE, Files
-from qrmi.journal.processes import Writer
+from qrmi.journal.writers import Writer
 
 __all__ = ["held"]
 

@@ -21,8 +21,8 @@ from qrmi.journal.events import FORMAT_VERSION, parsed, version_of
 from qrmi.journal.files import GONE, About, Files
 from qrmi.journal.forgetting import Forgotten, forget
 from qrmi.journal.grouping import Item, grouped, numbered
-from qrmi.journal.processes import Writer
 from qrmi.journal.segments import DamagedError, Segment, digest
+from qrmi.journal.writers import Writer
 
 __all__ = ["CompactReport", "Upkeep"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 
 from qrmi.journal.files import GONE, Files
-from qrmi.journal.processes import Writer
+from qrmi.journal.writers import Writer
 
 __all__ = ["SUFFIX", "Appender"]
 

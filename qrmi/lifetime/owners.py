@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import enum
-import functools
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
 
-from qrmi import config
+from qrmi import config, processes
 from qrmi.lifetime import jobs
+from qrmi.processes import Process
 
 __all__ = ["LeaseOwner", "OwnerState"]
-
-_PROC = Path("/proc")
-_AMBIGUOUS = ("localhost", "localhost.localdomain")  # names that many machines have
-_DEAD = ("Z", "X")  # of a process's state in /proc: it has ended and its parent has not looked
 
 
 class OwnerState(enum.StrEnum):
@@ -54,7 +49,7 @@ class LeaseOwner:
             host=config.host_name(),
             pid=None if stays else pid,
             job=jobs.present_job(),
-            since="" if stays else _since(pid),
+            since="" if stays else _since(),
         )
 
     @classmethod
@@ -87,58 +82,23 @@ class LeaseOwner:
         return OwnerState.GONE if over else OwnerState.ALIVE
 
     def _process_state(self) -> OwnerState:
-        if self.pid is None or self.host != config.host_name():
+        if self.pid is None:
             return OwnerState.UNKNOWN
         boot, _, rest = self.since.partition("/")
         space, _, begun = rest.partition("/")
-        if not self.since or not _boot():
-            return OwnerState.ALIVE if _exists(self.pid) else OwnerState.GONE
-        if boot != _boot():  # the machine was started again since, or it is another one
-            return OwnerState.UNKNOWN if self.host in _AMBIGUOUS else OwnerState.GONE
-        if space != _process_space():  # a container's process has a number of its own there
-            return OwnerState.UNKNOWN
-        return OwnerState.ALIVE if _begun(self.pid) == begun else OwnerState.GONE
+        process = Process(
+            host=processes.safe_host(self.host),
+            pid=self.pid,
+            boot=boot or processes.UNKNOWN,
+            space=space or processes.UNKNOWN,
+            started=begun or processes.UNKNOWN,
+        )
+        return _STATES[processes.has_ended(process)]
 
 
-@functools.lru_cache(maxsize=1)
-def _since(pid: int) -> str:
-    begun = _begun(pid)
-    return f"{_boot()}/{_process_space()}/{begun}" if begun and _boot() else ""
+_STATES = {None: OwnerState.UNKNOWN, False: OwnerState.ALIVE, True: OwnerState.GONE}
 
 
-@functools.cache
-def _boot() -> str:
-    try:
-        return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-def _process_space() -> str:
-    try:
-        return str((_PROC / "self/ns/pid").readlink())
-    except OSError:
-        return ""
-
-
-def _begun(pid: int) -> str:
-    """When a process began, in the kernel's ticks; empty when there is none that runs."""
-    try:
-        fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-        return "" if fields[0] in _DEAD else fields[19]
-    except (OSError, IndexError):
-        return ""
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # another user's
-    return True
-
-
-if hasattr(os, "register_at_fork"):  # a child may have the number of an earlier process
-    os.register_at_fork(after_in_child=_since.cache_clear)
+def _since() -> str:
+    here = processes.this_process()
+    return f"{here.boot}/{here.space}/{here.started}"

@@ -12,11 +12,10 @@ from typing import Any
 
 import attrs
 
-from qrmi import config, journal
+from qrmi import config, journal, processes
 from qrmi.errors import InvalidInputError
-from qrmi.journal import processes
-from qrmi.journal.processes import Process
 from qrmi.payloads import Payload, digest
+from qrmi.processes import Process
 
 __all__ = ["CLOCKS_DIFFER_SECONDS", "Claim", "Keys", "derived_key"]
 

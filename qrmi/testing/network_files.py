@@ -16,7 +16,7 @@ from pathlib import Path
 import attrs
 
 from qrmi.journal.files import About, Files
-from qrmi.journal.processes import Process
+from qrmi.processes import Process
 from qrmi.testing.network_server import File, Machine, Name, Server
 
 __all__ = ["STALE_SECONDS", "Killed", "Machine", "NetworkFiles", "Server"]

@@ -14,12 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qrmi import processes
 from qrmi.errors import JournalError
-from qrmi.journal import Journal, processes, segments, upkeep
+from qrmi.journal import Journal, segments, upkeep
 from qrmi.journal.events import members, parsed
 from qrmi.journal.files import Files, Source
 from qrmi.journal.grouping import grouped
-from qrmi.journal.processes import Process, Writer
+from qrmi.journal.writers import Writer
+from qrmi.processes import Process
 
 _STARTS = """
 import sys

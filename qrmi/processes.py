@@ -1,4 +1,4 @@
-"""Who wrote a file: the process that its name tells, and whether that process has ended."""
+"""Processes: what tells one from all others, on any machine, and whether it has ended."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ import attrs
 
 from qrmi import config
 
-__all__ = ["Process", "Writer", "has_ended", "this_process"]
+__all__ = ["UNKNOWN", "Process", "has_ended", "safe_host", "this_process"]
 
-_UNKNOWN = "0"
-_NAME = re.compile(
-    r"(?P<host>[^@]+)@(?P<boot>[0-9a-f]+)-(?P<space>[0-9a-f]+)-(?P<pid>\d+)-(?P<started>\d+)"
-    r"-(?P<mark>[0-9a-f]+)-(?P<sequence>\d+)"
-)
-_FIRST_NAME = re.compile(r"(?P<host>.+)-(?P<pid>\d+)-\d{15,}-(?P<mark>[0-9a-f]{8})")
+UNKNOWN = "0"
+"""What a field of `Process` holds that the system does not tell."""
+
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+_AMBIGUOUS = ("localhost", "localhost.localdomain")  # names that many machines have
+_ENDED = "ended"
+_DEAD = ("Z", "X")  # of a process's state: it has ended and its parent has not looked
+
+
+def safe_host(name: str) -> str:
+    """A machine's name in characters that a file's name may have."""
+    return _UNSAFE.sub("_", name) or "host"
 
 
 @attrs.frozen(kw_only=True)
@@ -35,44 +40,10 @@ class Process:
     """
 
     host: str
-    boot: str = _UNKNOWN
-    space: str = _UNKNOWN
+    boot: str = UNKNOWN
+    space: str = UNKNOWN
     pid: int
-    started: str = _UNKNOWN
-
-
-@attrs.frozen(kw_only=True)
-class Writer:
-    """The name of a writer's file, without the suffix.
-
-    Attributes:
-        process: whose it is.
-        mark: a random part, the same for all files of one writer.
-        sequence: which of the writer's files it is, from 1.
-    """
-
-    process: Process
-    mark: str
-    sequence: int = 1
-
-    def __str__(self) -> str:
-        p = self.process
-        return f"{p.host}@{p.boot}-{p.space}-{p.pid}-{p.started}-{self.mark}-{self.sequence}"
-
-    @staticmethod
-    def read(name: str) -> Writer | None:
-        """The writer that a name tells; ``None`` for a name that no release of ours made."""
-        found = _NAME.fullmatch(name)
-        if found is not None:
-            fields = found.groupdict()
-            mark, sequence, pid = fields.pop("mark"), fields.pop("sequence"), fields.pop("pid")
-            process = Process(pid=int(pid), **fields)
-            return Writer(process=process, mark=mark, sequence=int(sequence))
-        found = _FIRST_NAME.fullmatch(name)
-        if found is None:
-            return None
-        process = Process(host=found["host"], pid=int(found["pid"]))
-        return Writer(process=process, mark=found["mark"])
+    started: str = UNKNOWN
 
 
 def this_process() -> Process:
@@ -83,11 +54,11 @@ def this_process() -> Process:
 @functools.lru_cache(maxsize=1)
 def _process(pid: int) -> Process:
     return Process(
-        host=_UNSAFE.sub("_", config.host_name()) or "host",
+        host=safe_host(config.host_name()),
         boot=_boot(),
         space=_space(),
         pid=pid,
-        started=_started(pid) or _UNKNOWN,
+        started=_started(pid) or UNKNOWN,
     )
 
 
@@ -100,29 +71,31 @@ def has_ended(process: Process) -> bool | None:
     here = this_process()
     if process.host != here.host:
         return None
-    if _UNKNOWN not in (process.boot, here.boot) and process.boot != here.boot:
-        return True
-    if _UNKNOWN not in (process.space, here.space) and process.space != here.space:
+    if UNKNOWN not in (process.boot, here.boot) and process.boot != here.boot:
+        return None if process.host in _AMBIGUOUS else True
+    if UNKNOWN not in (process.space, here.space) and process.space != here.space:
         return None
     started = _started(process.pid)
     if started is None:
         return not _exists(process.pid)
-    return _UNKNOWN != process.started != started
+    if started == _ENDED:
+        return True
+    return UNKNOWN != process.started != started
 
 
 def _boot() -> str:
     try:
         text = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
     except (OSError, ValueError):
-        return _UNKNOWN
-    return re.sub(r"[^0-9a-f]", "", text)[:8] or _UNKNOWN
+        return UNKNOWN
+    return re.sub(r"[^0-9a-f]", "", text)[:8] or UNKNOWN
 
 
 def _space() -> str:
     try:
         return f"{Path('/proc/self/ns/pid').stat().st_ino:x}"
     except OSError:
-        return _UNKNOWN
+        return UNKNOWN
 
 
 def _started(pid: int) -> str | None:
@@ -132,7 +105,9 @@ def _started(pid: int) -> str | None:
     except OSError:
         return None
     fields = text.rpartition(")")[2].split()  # a program's name may hold anything
-    return fields[19] if len(fields) > 19 and fields[19].isdigit() else None
+    if len(fields) <= 19 or not fields[19].isdigit():
+        return None
+    return _ENDED if fields[0] in _DEAD else fields[19]
 
 
 def _exists(pid: int) -> bool:
