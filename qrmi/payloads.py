@@ -291,7 +291,8 @@ def digest(payload: Payload) -> str:
     """SHA-256 of the payload's content, hexadecimal; equal payloads have equal digests."""
     content = hashlib.sha256(payload.FORMAT.encode())
     for value in values_of(payload):
-        content.update(b"\0" + (value if isinstance(value, str) else _dumped(value)).encode())
+        text = value if isinstance(value, str) else _dumped(value)
+        content.update(b"\0" + text.encode("utf-8", "surrogatepass"))
     return content.hexdigest()
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import logging
+import os
 import threading
+from collections.abc import Callable
+from queue import SimpleQueue
 
 from qrmi.driver import Driver
 from qrmi.errors import AnswerLostError
@@ -15,6 +18,8 @@ from qrmi.waiting import Deadline
 __all__ = ["Request"]
 
 _log = logging.getLogger(__name__)
+_Call = tuple[contextvars.Context, Callable[[], None]]
+_parked: list[SimpleQueue[_Call]] = []
 _LOST = "a session may have been opened; it ends by itself when its longest life is over"
 
 
@@ -42,10 +47,7 @@ class Request:
         if threading.current_thread() is not threading.main_thread():
             self._ask()
         else:
-            context = contextvars.copy_context()
-            threading.Thread(
-                target=context.run, args=(self._ask,), name="qrmi-acquire", daemon=True
-            ).start()
+            _elsewhere(contextvars.copy_context(), self._ask)
             self._done.wait()
         if self._error is not None:
             raise self._error
@@ -96,6 +98,32 @@ class Request:
             with contextlib.suppress(Exception):
                 if not driver.is_borrowed(self._text):
                     driver.release(self._text)
+
+
+def _elsewhere(context: contextvars.Context, work: Callable[[], None]) -> None:
+    """Do it in another thread, which afterwards waits for the next work.
+
+    It never ends: a fork in the moment in which a thread ends copies the locks of OpenSSL as that
+    thread holds them, and the child would wait for them when it exits.
+    """
+    try:
+        calls = _parked.pop()
+    except IndexError:
+        calls = SimpleQueue()
+        threading.Thread(target=_serve, args=(calls,), name="qrmi-acquire", daemon=True).start()
+    calls.put((context, work))
+
+
+def _serve(calls: SimpleQueue[_Call]) -> None:
+    while True:
+        context, work = calls.get()
+        context.run(work)
+        del context, work
+        _parked.append(calls)
+
+
+if hasattr(os, "register_at_fork"):  # threads stay in the parent
+    os.register_at_fork(after_in_child=_parked.clear)
 
 
 def _asked(driver: Driver) -> str:

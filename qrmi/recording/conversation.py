@@ -67,6 +67,7 @@ class Call:
     interrupted: str = ""
     digest: str = ""
     findable: bool = False
+    mark: str = ""
     number: int = 0
 
     @property

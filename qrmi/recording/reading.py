@@ -168,6 +168,7 @@ class _Reader:
                 interrupted=str(entry.get("interrupted", "")),
                 digest=_text_of(payload, "digest") if isinstance(payload, dict) else "",
                 findable=bool(entry.get("findable", False)),
+                mark=str(entry.get("mark", "")),
                 number=int(entry["n"]),
             )
         )

@@ -82,6 +82,10 @@ class Recorder(Verbs):
         """As the driver; written with the start of such a payload."""
         return self._driver.can_find(payload)
 
+    def mark_of(self, payload: Payload, key: str) -> str:
+        """As the driver; written with the start of such a payload."""
+        return self._driver.mark_of(payload, key)
+
     @property
     def settle_seconds(self) -> float | None:
         """The driver's."""
@@ -123,6 +127,7 @@ class Recorder(Verbs):
             }
             if method in STARTS:
                 told["findable"] = self._driver.can_find(arguments["payload"])
+                told["mark"] = self._driver.mark_of(arguments["payload"], arguments["key"])
             self._sink.write("call", {**told, **outcome})
 
     def _noted(self, method: str, answer: Any) -> Any:

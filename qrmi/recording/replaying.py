@@ -168,6 +168,11 @@ class ReplayDriver(Verbs):
         recorded = self._script.starts_of(payload)
         return recorded[0].findable if recorded else self.CAPABILITIES.idempotency_key
 
+    def mark_of(self, payload: Payload, key: str) -> str:
+        """As recorded of a start of this payload; of none, nothing."""
+        recorded = self._script.starts_of(payload)
+        return recorded[0].mark if recorded else ""
+
     def _waited(self, task_id: str, timeout_seconds: float) -> Call:
         """What a wait gives: the next status or, when it may take its time, the end."""
         lasts = timeout_seconds >= _RESPONSIVE_SECONDS

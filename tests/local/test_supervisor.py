@@ -189,11 +189,18 @@ def test_supervisor_has_a_session_of_its_own(driver, program, told):
         assert os.getpgid(pid) != os.getpgid(0)
 
 
-def test_supervisor_is_nobodys_child(driver):
+def test_supervisor_is_nobodys_child(driver, private_state):
     """A program that started the supervisor has no child to wait for."""
-    _supervisor(driver)
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    code = (
+        "import os, sys; from pathlib import Path; from qrmi_local.service.client import Client; "
+        "from qrmi_local.service.place import Place; "
+        "print(Client(Place(Path(sys.argv[1]))).ask({'do': 'status'})['pid'])\n"
+        "try: os.waitpid(-1, os.WNOHANG)\n"
+        "except ChildProcessError: print('no child')"
+    )
+    command = [sys.executable, "-c", code, str(private_state / "local")]
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True)
+    assert printed.stdout.split("\n") == [str(_supervisor(driver)), "no child", ""]
 
 
 def test_idle_supervisor_leaves(make_driver, program):

@@ -244,7 +244,7 @@ def test_a_recording_that_cannot_go_on(tmp_path: Path, caplog) -> None:
 
 def test_every_verb_is_recorded() -> None:
     """A verb that is added to the interface has to be recorded, or be named here."""
-    local = {"use", "discover", "close", "can_find"}
+    local = {"use", "discover", "close", "can_find", "mark_of"}
     verbs = {
         name
         for name, value in vars(Driver).items()
