@@ -88,6 +88,24 @@ def test_codecs_and_testing_see_no_adapter(part: str) -> None:
         assert not {m.split(".")[1] for m in modules if m.startswith("qrmi.")} & ADAPTERS, path
 
 
+def test_the_site_sees_core_and_its_own_libraries() -> None:
+    """`qrmid` needs no SDK and no adapter; only the daemon's doors and metrics load its extras."""
+    for path in sorted((ROOT / "qrmi" / "site").rglob("*.py")):
+        modules = set(imports(path))
+        foreign = {m.split(".")[0] for m in modules} - STANDARD
+        assert foreign <= {"aiohttp", "prometheus_client"}, path
+        assert not {m.split(".")[1] for m in modules if m.startswith("qrmi.")} & ADAPTERS, path
+
+
+def test_hooks_load_the_standard_library_only() -> None:
+    """A scheduler starts a hook for every job: what it imports is paid for every time."""
+    for path in sorted((ROOT / "qrmi" / "schedulers").glob("*.py")):
+        modules = set(imports(path))
+        assert {m.split(".")[0] for m in modules} <= set(sys.stdlib_module_names) | {"qrmi"}, path
+        ours = {m for m in modules if m.startswith("qrmi.")}
+        assert all(m.startswith(("qrmi.schedulers", "qrmi.munge")) for m in ours), path
+
+
 def test_the_kit_alone_needs_a_test_framework() -> None:
     """Test frameworks are imported by the contract alone; what starts it does so when it runs."""
     kit = ROOT / "qrmi" / "testing"
@@ -123,8 +141,9 @@ def part_of_source(path: Path) -> str:
 
 
 def test_the_environment_is_read_in_config_only() -> None:
+    """The hooks of schedulers are programs of their own, and load nothing of the library."""
     for path in SOURCES:
-        if path == ROOT / "qrmi" / "config.py":
+        if path == ROOT / "qrmi" / "config.py" or part_of_source(path) == "schedulers":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "putenv"}:

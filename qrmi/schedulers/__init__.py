@@ -1,0 +1,1 @@
+"""Hooks of the schedulers: thin, killable clients of `qrmid`. The standard library only."""
