@@ -165,18 +165,22 @@ def stop_and_clean_up(driver: Driver, task_id: TaskId, deadline: Deadline) -> No
 
 
 def found_before(
-    deadline: Deadline, look: Callable[[], _T | None], shortest_seconds: float
+    deadline: Deadline,
+    look: Callable[[], _T | None],
+    shortest_seconds: float,
+    *,
+    grace_seconds: float = 0.0,
 ) -> _T | None:
     """Look until something is found; ``None`` when a look after the deadline found nothing.
 
     A look that fails is repeated, after the deadline for as long again as there was before it,
-    half a minute at most.
+    half a minute at most, but for ``grace_seconds`` at least.
 
     Raises:
         QrmiError: of the last look, when it failed and there was no more time.
     """
     begun = deadline.clock.monotonic()
-    allowed = deadline.shorten(_LONGEST_HOLD_SECONDS)
+    allowed = max(deadline.shorten(_LONGEST_HOLD_SECONDS), grace_seconds)
     grace = Deadline(deadline.clock, None if deadline.at is None else deadline.at + allowed)
     while True:
         is_late = deadline.passed

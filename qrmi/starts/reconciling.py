@@ -30,6 +30,7 @@ __all__ = ["outcome", "uncertain"]
 _MOST_NAMED = 5
 _IDS_LAST_SECONDS = 2 * 86400.0  # a service that counts its tasks may begin anew, not every day
 _log = logging.getLogger(__name__)
+_GRACE_SECONDS = 30.0  # looks that fail are repeated that long; what is paid for hangs on them
 _clock = SystemClock()
 
 
@@ -81,7 +82,7 @@ def outcome(
         _must_list_none(driver, book, key, deadline, time.time() - longest_since, reason)
         return None
     try:
-        return found_before(deadline, look, able.min_poll_seconds)
+        return found_before(deadline, look, able.min_poll_seconds, grace_seconds=_GRACE_SECONDS)
     except QrmiError as error:
         cause = f"it cannot be looked up: {error.message}"
         raise uncertain(driver, key, created, cause) from error
@@ -127,7 +128,12 @@ def _must_list_none(
         return driver.recent_tasks(since) if deadline.passed else None
 
     try:
-        listed = found_before(deadline, look, driver.CAPABILITIES.min_poll_seconds) or []
+        listed = (
+            found_before(
+                deadline, look, driver.CAPABILITIES.min_poll_seconds, grace_seconds=_GRACE_SECONDS
+            )
+            or []
+        )
     except QrmiError as error:
         raise uncertain(driver, key, None, f"its tasks cannot be listed: {error}") from error
     known = book.recent_ids(since - _IDS_LAST_SECONDS)
