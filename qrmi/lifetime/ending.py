@@ -4,8 +4,8 @@ A *duty* is something that must not outlive the process: a lease that it holds, 
 asked to stop. At the end of the interpreter, and at a signal that ends the process, duties are
 carried out by a thread of their own, the *keeper*, for `LIMIT_SECONDS` at most. So a service that
 does not answer holds nothing up for longer, and a lock that the interrupted thread has stops
-nothing. The keeper lives as long as there are duties, since neither a signal handler nor an ending
-interpreter can start threads.
+nothing. The keeper begins with the first duty and stays, since neither a signal handler nor an
+ending interpreter can start threads.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ __all__ = [
     "after_fork",
     "apart",
     "at_signal",
-    "dismiss",
     "duties",
     "inherited",
     "keeper",
@@ -79,7 +78,6 @@ class Keeper:
         self._on_signal = on_signal
         self._work: collections.deque[tuple[Callable[[], None], threading.Event]]
         self._work = collections.deque()
-        self._stopping = False
         self._read, self.pipe = os.pipe()
         os.set_blocking(self.pipe, False)
         threading.Thread(target=self._run, name="qrmi-keeper", daemon=True).start()
@@ -92,11 +90,6 @@ class Keeper:
             os.write(self.pipe, b"\0")
         return done
 
-    def stop(self) -> None:
-        """End the thread once its work is done."""
-        self._stopping = True
-        self.post(lambda: None)
-
     def abandon(self) -> None:
         """In a forked child: close the pipe, which is the parent's too."""
         for descriptor in (self._read, self.pipe):
@@ -104,7 +97,7 @@ class Keeper:
                 os.close(descriptor)
 
     def _run(self) -> None:
-        while not (self._stopping and not self._work):
+        while True:
             for number in os.read(self._read, 64):
                 if number:
                     self._on_signal(number)
@@ -112,7 +105,6 @@ class Keeper:
                 work, done = self._work.popleft()
                 work()
                 done.set()
-        self.abandon()
 
 
 class _State:
@@ -173,14 +165,6 @@ def lay_down(duty: Duty) -> bool:
     """It is done. Returns whether nothing is left to do."""
     _state.duties.pop(duty, None)
     return not _state.duties
-
-
-def dismiss() -> None:
-    """End the thread, if there is nothing to do."""
-    with _state.lock:
-        if not _state.duties and _state.keeper is not None:
-            _state.keeper.stop()
-            _state.keeper = None
 
 
 def at_signal() -> None:

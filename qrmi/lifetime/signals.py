@@ -78,7 +78,6 @@ def tidy() -> None:
             _install()
     else:
         _take_back()
-        ending.dismiss()
 
 
 def _in_main_thread() -> bool:
