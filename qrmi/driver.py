@@ -19,6 +19,7 @@ from qrmi.tasks import (
     BatchJob,
     ResourceStatus,
     ResourceStatusCode,
+    SessionUse,
     Target,
     TaskId,
     TaskResult,
@@ -57,6 +58,8 @@ class Capabilities:
         lists_recent: `Driver.recent_tasks` tells which tasks are new on the service, for services
             that know no keys.
         cleanup: a task that has ended holds something on the service until `Driver.task_free`.
+        repeatable_acquire: asked again for the same scheduler's job, the service gives the session
+            that the job has, so that a session whose name was lost can be had again and released.
         dialect: the variety of its payload format that the resource takes, for the format's codec;
             of ``qiskit-primitive``: ``qpy`` or ``qasm3``.
     """
@@ -74,6 +77,7 @@ class Capabilities:
     settle_seconds: float | None = None
     lists_recent: bool = False
     cleanup: bool = False
+    repeatable_acquire: bool = False
     dialect: str = ""
 
 
@@ -150,6 +154,10 @@ class Driver(abc.ABC):
         """
         return False
 
+    def session_use(self, token: str) -> SessionUse | None:
+        """What the tasks of an ended session used, as the service reports; ``None`` if not."""
+        return None
+
     def close(self) -> None:  # noqa: B027 (likewise)
         """Let go of connections. The driver stays usable."""
 
@@ -207,6 +215,10 @@ class Driver(abc.ABC):
         """Why a failed task failed, in the service's words; empty when it does not say."""
         return ""
 
+    def task_qpu_seconds(self, task_id: TaskId) -> float | None:
+        """How long an ended task had the QPU, as the service reports; ``None`` if it does not."""
+        return None
+
     def task_free(self, task_id: TaskId) -> None:  # noqa: B027 (a default)
         """Let go of what an ended task holds on the service; its result stays reachable.
 
@@ -228,6 +240,16 @@ class Driver(abc.ABC):
     def settle_seconds(self) -> float | None:
         """`Capabilities.settle_seconds`, or what the settings say instead."""
         return self.CAPABILITIES.settle_seconds
+
+    @property
+    def repeatable_acquire(self) -> bool:
+        """`Capabilities.repeatable_acquire`, or what the service has shown instead."""
+        return self.CAPABILITIES.repeatable_acquire
+
+    @property
+    def session_seconds(self) -> float | None:
+        """After that time no session is left that `acquire` began; ``None``: that is not known."""
+        return None
 
     @property
     def sending_seconds(self) -> float:

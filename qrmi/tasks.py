@@ -16,6 +16,7 @@ __all__ = [
     "ResourceStatus",
     "ResourceStatusCode",
     "ResourceType",
+    "SessionUse",
     "Target",
     "TaskId",
     "TaskResult",
@@ -194,3 +195,21 @@ class BatchJob:
     status: TaskStatus
     result: str | None = attrs.field(default=None, repr=False)
     reason: str = attrs.field(default="", converter=scrub)
+
+
+@attrs.frozen(kw_only=True)
+class SessionUse:
+    """What the tasks of a session used that has ended, as the service accounts for them.
+
+    Attributes:
+        tasks: how many have ended; failed: how many of them failed.
+        shots: their shots.
+        qpu_seconds: their time on the QPU.
+        wait_seconds: their time before it.
+    """
+
+    tasks: int
+    failed: int = 0
+    shots: int | None = None
+    qpu_seconds: float | None = None
+    wait_seconds: float | None = None

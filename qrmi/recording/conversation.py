@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from qrmi.driver import Capabilities
-from qrmi.recording.verbs import STARTS, subject
+from qrmi.interchange.verbs import STARTS, subject
 
 __all__ = ["Call", "Discovered", "KnownTask", "Recording", "Resource"]
 
@@ -47,7 +47,7 @@ class Call:
         process: which process made it; ``thread``: which of its threads.
         arguments: by name.
         answer: what was returned, when neither `error` nor `interrupted` says otherwise.
-        error: what was raised, as `qrmi.recording.troubles` tells it; ``None`` when nothing was.
+        error: what was raised, as `qrmi.interchange.troubles` tells it; ``None`` when nothing was.
         interrupted: what ended the program in mid-call, ``KeyboardInterrupt`` say; or empty.
         digest: of the payload among the arguments; empty without one.
         findable: of a start: whether the service could look the task up by its key.

@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from qrmi.errors import NotRecordedError
+from qrmi.interchange.verbs import subject
 from qrmi.payloads import Payload, digest
 from qrmi.recording.comparing import likeness, translation
 from qrmi.recording.conversation import Call, Recording
-from qrmi.recording.verbs import subject
 from qrmi.tasks import TaskStatus
 
 __all__ = ["Script"]

@@ -12,11 +12,11 @@ import attrs
 
 from qrmi.driver import Capabilities
 from qrmi.errors import RecordingError
+from qrmi.interchange.values import Decoder, digest_of
+from qrmi.interchange.verbs import ARGUMENTS
 from qrmi.recording.conversation import Call, Discovered, KnownTask, Recording, Resource
 from qrmi.recording.files import files_of
 from qrmi.recording.header import FORMAT, VERSION
-from qrmi.recording.values import Decoder, digest_of
-from qrmi.recording.verbs import ARGUMENTS
 
 __all__ = ["load"]
 

@@ -11,10 +11,10 @@ import attrs
 from qrmi import journal
 from qrmi.driver import Driver
 from qrmi.errors import QrmiError
+from qrmi.interchange.troubles import error_told
+from qrmi.interchange.verbs import STARTS, Verbs
 from qrmi.recording.hiding import shown_settings
 from qrmi.recording.sink import Sink
-from qrmi.recording.troubles import error_told
-from qrmi.recording.verbs import STARTS, Verbs
 
 if TYPE_CHECKING:
     from qrmi.payloads import Payload

@@ -13,13 +13,13 @@ import attrs
 
 from qrmi.driver import Driver
 from qrmi.errors import NotRecordedError, WaitTimeoutError
+from qrmi.interchange.troubles import error_from
+from qrmi.interchange.verbs import STARTS, Verbs
 from qrmi.recording.comparing import renamed
 from qrmi.recording.conversation import Call, Recording, Resource
 from qrmi.recording.hiding import Scrubber
 from qrmi.recording.matching import Script
 from qrmi.recording.reading import load
-from qrmi.recording.troubles import error_from
-from qrmi.recording.verbs import STARTS, Verbs
 from qrmi.settings import Settings
 from qrmi.tasks import BatchJob, TaskResult, TaskStatus
 

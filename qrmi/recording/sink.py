@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from qrmi.errors import RecordingError
+from qrmi.interchange.values import Encoder
 from qrmi.recording.header import header
 from qrmi.recording.hiding import Scrubber
-from qrmi.recording.values import Encoder
 
 __all__ = ["Sink", "shared_sink"]
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from qrmi import libmunge
+from qrmi import munge as module
 from qrmi.errors import AuthenticationFailedError, Owner, ResourceUnavailableError
+from qrmi.munge import MungeCredentials
 from qrmi.resource import QuantumResource
-from qrmi_pasqal.local import munge as module
-from qrmi_pasqal.local.munge import MungeCredentials
 from qrmi_sandbox.munge import CredentialError, PrivateMunge, StandInMunge
 from qrmi_sandbox.warden import WardenServer
 
@@ -41,7 +42,7 @@ def test_the_command_serves_without_the_library(
     real_munge: PrivateMunge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A host that has the command alone needs no setting."""
-    monkeypatch.setattr(module, "_NAMES", ("libno-such-munge.so.2",))
+    monkeypatch.setattr(libmunge, "NAMES", ("libno-such-munge.so.2",))
     module._library.cache_clear()
     try:
         credential = MungeCredentials(socket=real_munge.socket).make().reveal()

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from qrmi import QuantumResource
 from qrmi.driver import Driver
 from qrmi.errors import RecordingError
+from qrmi.interchange.verbs import ARGUMENTS
 from qrmi.payloads import QiskitPrimitive
 from qrmi.recording import Recorder, Sink, load, record
 from qrmi.recording.files import merge, parts_of
-from qrmi.recording.verbs import ARGUMENTS
 from qrmi.settings import Secret, Settings, setting
 from qrmi.tasks import Target, TaskId, TaskResult, TaskStatus
 from qrmi.testing.scripted import ScriptedDriver
@@ -245,6 +245,7 @@ def test_a_recording_that_cannot_go_on(tmp_path: Path, caplog) -> None:
 def test_every_verb_is_recorded() -> None:
     """A verb that is added to the interface has to be recorded, or be named here."""
     local = {"use", "discover", "close", "can_find", "mark_of"}
+    local |= {"session_use", "task_qpu_seconds"}  # a site's daemon asks, for its books
     verbs = {
         name
         for name, value in vars(Driver).items()

@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qrmi import errors
+from qrmi.interchange.troubles import error_from, error_told
+from qrmi.interchange.values import LONGEST_INLINE, Decoder, Encoder, Foreign
 from qrmi.payloads import (
     AliceBobFelis,
     AnalogJob,
@@ -24,8 +26,6 @@ from qrmi.payloads import (
     QiskitPrimitive,
     digest,
 )
-from qrmi.recording.troubles import error_from, error_told
-from qrmi.recording.values import LONGEST_INLINE, Decoder, Encoder, Foreign
 from qrmi.tasks import (
     BatchJob,
     ResourceCapacity,

@@ -162,7 +162,7 @@ def test_the_stand_in_takes_no_real_credential_twice(munge: PrivateMunge) -> Non
     """Shapes alone are checked where MUNGE is absent, but by munged's own rules of use."""
     munge.start()
     try:
-        import qrmi_pasqal.local.munge as client
+        import qrmi.munge as client
 
         credential = client.MungeCredentials(socket=munge.socket).make().reveal()
     finally:

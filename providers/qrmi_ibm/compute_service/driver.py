@@ -176,6 +176,11 @@ class ComputeServiceDriver(HttpDriver):
         self._lease.take(token)
         return token
 
+    @property
+    def session_seconds(self) -> float:
+        """The longest life that its sessions are given."""
+        return float(self.settings.session_seconds)
+
     def is_borrowed(self, token: str) -> bool:
         """Whether it is the configured session, which a prolog may have begun."""
         return token == self.settings.session_id

@@ -52,6 +52,7 @@ _TASK_STATUS = {
     "Cancelled": TaskStatus.CANCELLED,
 }
 _PROXY = "check the endpoints in the configuration; a proxy may answer in the service's place"
+_MOST_NANOSECONDS = 1e18
 _JSON_BEGINS = frozenset(b'{["-0123456789tfn')
 
 
@@ -62,10 +63,12 @@ class Job:
     Attributes:
         status: where it is.
         reason: why it failed: code, message and solution; empty when none is given.
+        qpu_seconds: how long it had the QPU; ``None`` when that is not said.
     """
 
     status: TaskStatus
     reason: str
+    qpu_seconds: float | None = None
 
 
 def read_status(backend: Any, slots: ResourceCapacity | None) -> ResourceStatus:
@@ -131,7 +134,16 @@ def read_job(data: Any, task_id: str) -> Job:
     return Job(
         status=unknown_status(word, task_id) if status is None else status,
         reason=", ".join(f"{label}: {value}" for label, value in parts.items()),
+        qpu_seconds=_qpu_seconds(data.get("usage")),
     )
+
+
+def _qpu_seconds(usage: Any) -> float | None:
+    """``usage`` of a job: ``{"quantum_nanoseconds": 1000}``; other forms say nothing."""
+    taken = usage.get("quantum_nanoseconds") if isinstance(usage, dict) else None
+    if isinstance(taken, bool) or not isinstance(taken, int | float):
+        return None
+    return taken / 1e9 if 0 <= taken < _MOST_NANOSECONDS else None
 
 
 def read_configuration(response: Response) -> dict[str, Any]:

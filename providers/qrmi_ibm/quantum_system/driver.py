@@ -180,6 +180,10 @@ class QuantumSystemDriver(HttpDriver):
         """Code, message and solution that the service gives for a failure."""
         return self._job(task_id).reason
 
+    def task_qpu_seconds(self, task_id: TaskId) -> float | None:
+        """What the service counts as the task's use of the system."""
+        return self._job(task_id).qpu_seconds
+
     def task_stop(self, task_id: TaskId) -> bool:
         """Ask the service to cancel a task that has not ended; done when it has."""
         if self.task_status(task_id).is_final:

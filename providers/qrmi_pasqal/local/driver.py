@@ -17,19 +17,20 @@ from qrmi.errors import (
     TaskNotReadyError,
     UnsupportedFunctionError,
 )
+from qrmi.munge import MungeCredentials
 from qrmi.payloads import PasqalCloud, Payload, PulserBatch
 from qrmi.tasks import (
     ResourceCapacity,
     ResourceStatus,
     ResourceStatusCode,
+    SessionUse,
     Target,
     TaskId,
     TaskResult,
     TaskStatus,
 )
 from qrmi.transport import FreshAuth, HttpDriver, Request
-from qrmi_pasqal.local import programs, refusals, wire
-from qrmi_pasqal.local.munge import MungeCredentials
+from qrmi_pasqal.local import accounts, programs, refusals, wire
 from qrmi_pasqal.local.refusals import NoRouteError, SessionEndedError
 from qrmi_pasqal.local.sessions import Sessions
 from qrmi_pasqal.local.settings import PasqalLocalSettings
@@ -51,7 +52,12 @@ class PasqalLocalDriver(HttpDriver):
 
     PAYLOADS = frozenset({"pulser-sequence"})
     CAPABILITIES = Capabilities(
-        sessions=True, logs=True, stop_running=True, settle_seconds=30.0, lists_recent=True
+        sessions=True,
+        logs=True,
+        stop_running=True,
+        settle_seconds=30.0,
+        lists_recent=True,
+        repeatable_acquire=True,
     )
     SETTINGS = PasqalLocalSettings
     settings: PasqalLocalSettings
@@ -147,6 +153,14 @@ class PasqalLocalDriver(HttpDriver):
         self._sessions.add(session)
         return session
 
+    @property
+    def repeatable_acquire(self) -> bool:
+        """Whether a job that asks again gets the same session; not from Warden 0.1.
+
+        Which one it is shows in the first answer to `acquire`; until then it counts as newer.
+        """
+        return "revoke" not in self._absent
+
     def is_borrowed(self, token: str) -> bool:
         """Whether it is the session that the job's prolog opened."""
         return token == self._sessions.prolog
@@ -181,6 +195,10 @@ class PasqalLocalDriver(HttpDriver):
             except NoRouteError:
                 self._absent.add("revoke")
         self.client.send(wire.revoke_session_by_url(self._url, token))
+
+    def session_use(self, token: str) -> SessionUse | None:
+        """From Warden's accounts (0.3.2 and newer), which it shows to administrators."""
+        return accounts.use_of_session(lambda r: self._if_there("accounts", r), self._url, token)
 
     def _session(self) -> str:
         if (session := self._sessions.current()) is not None:

@@ -18,14 +18,16 @@ from qrmi_sandbox.munge import CredentialError, Munge, usual_munge
 from qrmi_sandbox.server import Call, Refusal, Reply, Server, route
 from qrmi_sandbox.warden_about import AboutRoutes
 from qrmi_sandbox.warden_answers import fields, unprocessable
-from qrmi_sandbox.warden_qpu import ENDED, Job, Qpu, as_pulser
+from qrmi_sandbox.warden_qpu import ENDED, Job, Qpu, as_pulser, row_of
 from qrmi_sandbox.warden_sessions import Session, SessionRoutes
 
 __all__ = ["WardenServer"]
 
 _OPEN = ("/", "/accessible", "/qpu/specs", "/qpu-slots", "/openapi.json")
+_LONGEST_PAGE = 100
 _NEWER = re.compile(
-    "(POST /jobs/[^/]*/cancel|GET /jobs/[^/]*/logs|GET /qpu-slots|GET /status|DELETE /sessions)"
+    "(POST /jobs/[^/]*/cancel|GET /jobs/[^/]*/logs|GET /qpu-slots|GET /status|DELETE /sessions"
+    "|GET /accounting/jobs)"
 ).fullmatch
 
 
@@ -156,7 +158,7 @@ class WardenServer(SessionRoutes, AboutRoutes, Server):
         if call.method not in self._methods(call.raw_path):
             reply = self.unknown(call)
             raise Refusal(reply.status, reply.body)
-        if call.query:
+        if call.query and call.raw_path != "/accounting/jobs":
             raise Refusal(422, {"detail": "no route here takes a query"})
         if call.method == "GET" and call.raw_path in _OPEN:
             return
@@ -251,6 +253,22 @@ class WardenServer(SessionRoutes, AboutRoutes, Server):
         """What the QPU said of it."""
         with self.lock:
             return Reply({"logs": self._job(call).logs or "There are no logs for this job"})
+
+    @route("GET", "/accounting/jobs")
+    def accounts(self, call: Call) -> Reply:
+        """Jobs that have ended, for administrators; newer."""
+        self.needs_admin()
+        limit, offset = int(call.query.get("limit", "100")), int(call.query.get("offset", "0"))
+        if not 0 < limit <= _LONGEST_PAGE or offset < 0:
+            raise unprocessable("limit", "Input should be less than or equal to 100")
+        session = call.query.get("session_id")
+        with self.lock:
+            ended = [job for job in self.qpu.jobs if job.ended_at is not None]
+            rows = [row_of(job) for job in ended if session in (None, job.session.id)]
+        page = rows[offset : offset + limit]
+        start = min(offset, len(rows))
+        pages = {"total": len(rows), "start": start, "end": start + len(page)}
+        return Reply({"data": page, "pagination": pages})
 
     def _job(self, call: Call) -> Job:
         if not call.path["id"].isdecimal():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from importlib import resources
+from typing import Any
 
 import attrs
 
@@ -18,7 +20,7 @@ from qrmi_sandbox.server import Refusal
 from qrmi_sandbox.warden_answers import now
 from qrmi_sandbox.warden_sessions import Session
 
-__all__ = ["ENDED", "Job", "Qpu", "as_pulser", "specs"]
+__all__ = ["ENDED", "Job", "Qpu", "as_pulser", "row_of", "specs"]
 
 ENDED = ("DONE", "CANCELED", "ERROR")
 
@@ -35,6 +37,9 @@ class Job:
     results: str | None = None
     logs: str = ""
     created_at: str = attrs.field(factory=now)
+    put_at: float = attrs.field(factory=time.monotonic)
+    began_at: float | None = None
+    ended_at: float | None = None
     cancelled: threading.Event = attrs.field(factory=threading.Event)
 
 
@@ -81,6 +86,7 @@ class Qpu:
         job.cancelled.set()
         if job.status == "PENDING":
             job.status = "CANCELED"
+            job.ended_at = time.monotonic()
 
     def _work(self) -> None:
         while True:
@@ -88,6 +94,7 @@ class Qpu:
                 while not (job := next((j for j in self.jobs if j.status == "PENDING"), None)):
                     self._queued.wait()
                 job.status = "RUNNING"
+                job.began_at = time.monotonic()
                 self.executions[str(job.id)] += 1
             job.cancelled.wait(self.run_seconds)
             self._end(job, *self._outcome(job))
@@ -109,6 +116,22 @@ class Qpu:
             job.logs = "" if self._literal else logs
             job.results = results
             job.status = status
+            job.ended_at = time.monotonic()
+
+
+def row_of(job: Job) -> dict[str, Any]:
+    """What the accounts say of a job that has ended; whole seconds."""
+    began, ended = job.began_at, job.ended_at or job.put_at
+    return {
+        "id": job.id,
+        "user_id": job.session.user,
+        "session_id": job.session.id,
+        "slurm_job_id": job.session.job,
+        "status": job.status,
+        "shots": job.shots,
+        "execution_time": int(ended - began) if began is not None else 0,
+        "wait_time": int((ended if began is None else began) - job.put_at),
+    }
 
 
 def specs() -> str:

@@ -1,4 +1,4 @@
-"""A driver whose every verb is one question: what recorder and replay have in common."""
+"""A driver whose every verb is one question: a recorder, a replay, a client of a site."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "batch_close": ("batch_id",),
     "batch_jobs": ("batch_id",),
 }
-"""The verbs that are recorded, and what their arguments are called."""
+"""The verbs of the interface, and what their arguments are called."""
 
 STARTS = frozenset({"task_start", "task_create", "batch_start"})
 """The verbs that make a task and answer its id."""

@@ -1,16 +1,18 @@
 """Values of the driver interface as JSON and back, exactly.
 
-A text stays a text; a long one, a program or a result, goes to a line of its own and is named by
-its digest. Everything that JSON has no word for is an object whose first key begins with ``$``:
+A text stays a text; a long one, a program or a result, is kept apart and named, by its digest
+unless told otherwise. Everything that JSON has no word for is an object whose first key begins
+with ``$``:
 
 ====================== ===================================================================
-``{"$text": DIGEST}``  a long text, in the line ``{"kind": "text", "digest": DIGEST, ...}``
+``{"$text": NAME}``    a long text, which is kept apart
 ``{"$bytes": BASE64}`` bytes
 ``{"$float": NAME}``   ``nan``, ``inf`` or ``-inf``
 ``{"$tuple": [...]}``  a tuple
 ``{"$dict": [[k, v]]}`` a mapping whose keys are no plain texts
 ``{"$word": NAME}``    a member of an enumeration: ``TaskStatus.COMPLETED``
-``{"$value": CLASS}``  an attrs value, with its ``fields``; a payload has its ``digest``, too
+``{"$value": CLASS}``  an attrs value, with its ``fields``; of a payload also its ``format`` and,
+                       unless told otherwise, its ``digest``
 ====================== ===================================================================
 """
 
@@ -31,7 +33,7 @@ from qrmi.payloads import Payload
 __all__ = ["LONGEST_INLINE", "Decoder", "Encoder", "Foreign", "digest_of"]
 
 LONGEST_INLINE = 120
-"""Texts with more characters have a line of their own."""
+"""Texts with more characters are kept apart."""
 
 _VALUES: dict[str, type] = {
     kind.__name__: kind
@@ -73,13 +75,16 @@ class Encoder:
 
     Args:
         cleaned: what a text is passed through first; takes secrets out.
+        by_digest: whether long texts are named by their digests, which tells equal ones, and
+            payloads bear theirs; false names texts by their number, and reads no text.
 
     Attributes:
-        texts: long texts by digest, since the encoder was made.
+        texts: long texts by name, since the encoder was made.
     """
 
-    def __init__(self, cleaned: Callable[[str], str] = str) -> None:
+    def __init__(self, cleaned: Callable[[str], str] = str, *, by_digest: bool = True) -> None:
         self._cleaned = cleaned
+        self._by_digest = by_digest
         self.texts: dict[str, str] = {}
 
     def encode(self, value: Any) -> Any:
@@ -102,9 +107,9 @@ class Encoder:
         clean = self._cleaned(value)
         if len(clean) <= LONGEST_INLINE:
             return clean
-        digest = digest_of(clean)
-        self.texts[digest] = clean
-        return {"$text": digest}
+        name = digest_of(clean) if self._by_digest else str(len(self.texts))
+        self.texts[name] = clean
+        return {"$text": name}
 
     def _word(self, value: enum.Enum) -> Any:
         if type(value).__name__ not in _WORDS:
@@ -138,7 +143,9 @@ class Encoder:
         }
         told: dict[str, Any] = {"$value": type(value).__name__}
         if isinstance(value, Payload):
-            told |= {"format": value.FORMAT, "digest": payloads.digest(value)}
+            told["format"] = value.FORMAT
+            if self._by_digest:
+                told["digest"] = payloads.digest(value)
         return {**told, "fields": fields}
 
     _WRITERS: tuple[tuple[Any, Callable[[Encoder, Any], Any]], ...] = (
@@ -158,7 +165,7 @@ class Decoder:
     """Turns what `Encoder` wrote into values again.
 
     Args:
-        texts: the long texts by digest.
+        texts: the long texts by name.
     """
 
     def __init__(self, texts: Mapping[str, str]) -> None:
