@@ -23,6 +23,8 @@ NAMES = (
     "waiting",
     "encoding",
     "journal",
+    "site",
+    "hooks",
 )
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "replay_file",
     "sessions_stay",
     "signals_are_handled",
+    "site_address",
     "state_dir",
     "user_config",
 ]
@@ -56,6 +57,8 @@ _JOB_IDENTITY_VARIABLES = (
     "PMI_RANK",
     *_GRID_ENGINE_VARIABLES,
 )
+
+_SITE_FILE = Path("/etc/qrmi/qrmi_config.json")
 
 
 def environment() -> Mapping[str, str]:
@@ -95,6 +98,12 @@ def sessions_stay() -> bool:
 def signals_are_handled() -> bool:
     """Whether handlers may be installed: ``$QRMI_SIGNALS`` is not ``off``."""
     return os.environ.get("QRMI_SIGNALS", "").lower() not in ("off", "0", "no", "false")
+
+
+def site_address() -> tuple[Path | None, str]:
+    """Where the site's daemon is: ``$QRMI_SITE_SOCKET``, else ``$QRMI_SITE_URL``."""
+    path = os.environ.get("QRMI_SITE_SOCKET")
+    return Path(path) if path else None, os.environ.get("QRMI_SITE_URL", "")
 
 
 def recording_file() -> Path | None:
@@ -143,7 +152,7 @@ def config_path() -> Path | None:
     """The configuration file in force, or ``None``.
 
     ``$QRMI_CONFIG`` (which must exist), else ``~/.config/qrmi/qrmi_config.json``, else
-    ``/etc/qrmi/qrmi_config.json``.
+    ``/etc/qrmi/qrmi_config.json`` where that may be read.
     """
     if chosen := os.environ.get("QRMI_CONFIG"):
         path = Path(chosen).expanduser()
@@ -154,8 +163,12 @@ def config_path() -> Path | None:
         return path
     base = os.environ.get("XDG_CONFIG_HOME")
     home = Path(base) if base else Path.home() / ".config"
-    candidates = (home / "qrmi" / "qrmi_config.json", Path("/etc/qrmi/qrmi_config.json"))
-    return next((path for path in candidates if path.is_file()), None)
+    own = home / "qrmi" / "qrmi_config.json"
+    if own.is_file():
+        return own
+    # a site that lends its resources through a daemon keeps its file from its users
+    is_open = _SITE_FILE.is_file() and os.access(_SITE_FILE, os.R_OK)
+    return _SITE_FILE if is_open else None
 
 
 def user_config() -> Config:

@@ -26,12 +26,19 @@ class ResourceDef:
         resource_type: the enum member for upstream's types, the plain string for any other.
         is_dynamic: the entry is an account to be expanded by discovery, not one device.
         environment: its settings by unprefixed key; not shown in ``repr``.
+        slots: how many slots of it a site lends at once.
+        export_secrets: a site puts its secret settings into the environment of jobs, too.
+        gateway: jobs reach it through the site's daemon; ``None`` for: where the daemon keeps a
+            secret that they would need.
     """
 
     name: str
     resource_type: ResourceType | str
     is_dynamic: bool = False
     environment: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    slots: int = 1
+    export_secrets: bool = False
+    gateway: bool | None = None
 
     @property
     def type_name(self) -> str:
@@ -136,7 +143,24 @@ def _resource(entry: object, index: int, origin: str) -> ResourceDef:
     values = _expect(fields.get("environment"), dict, "an object", origin, f"{place}.environment")
     for key, value in values.items():
         _expect(value, str, "a text", origin, f"{place}.environment.{key}")
-    return ResourceDef(name, ResourceType.from_name(type_name), dynamic, values)
+    return ResourceDef(
+        name, ResourceType.from_name(type_name), dynamic, values, **_lending(fields, origin, place)
+    )
+
+
+def _lending(fields: dict[str, Any], origin: str, place: str) -> dict[str, Any]:
+    """What only a site's daemon heeds."""
+    slots = _expect(fields.get("slots", 1), int, "a whole number", origin, f"{place}.slots")
+    if isinstance(slots, bool) or slots < 1:
+        raise ConfigError(f"{origin}: {place}.slots must be a whole number of at least 1")
+    truth = "true or false"
+    exported = _expect(
+        fields.get("export_secrets", False), bool, truth, origin, f"{place}.export_secrets"
+    )
+    gateway = fields.get("gateway")
+    if gateway is not None:
+        _expect(gateway, bool, truth, origin, f"{place}.gateway")
+    return {"slots": slots, "export_secrets": exported, "gateway": gateway}
 
 
 def _expect(value: object, kind: type, wanted: str, origin: str, place: str) -> Any:

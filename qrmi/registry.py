@@ -17,7 +17,7 @@ from qrmi.errors import (
 )
 from qrmi.recording import hooks
 from qrmi.resource import QuantumResource
-from qrmi.settings import EnvironmentSource
+from qrmi.settings import EnvironmentSource, MappingSource
 from qrmi.starts import recovery
 from qrmi.tasks import ResourceStatusCode, ResourceType, TaskId
 
@@ -233,7 +233,9 @@ def resource_of_record(record: journal.TaskRecord | journal.LeaseRecord) -> Quan
         ConfigError: a setting, a credential for example, is not to be had here.
     """
     known = {resource.name: resource for resource in resources()}.get(record.resource_id)
-    if known and known.origin != "embedded" and known.type_name == record.resource_type:
+    is_elsewhere = plugins.is_at_site(MappingSource(record.settings))  # under a site's credentials
+    usable = ("job",) if is_elsewhere else ("job", "file", "account", "recording")
+    if known and known.origin in usable and known.type_name == record.resource_type:
         return known.open()
     try:
         return _recovered(record)
@@ -251,7 +253,7 @@ def _recovered(record: journal.TaskRecord | journal.LeaseRecord) -> QuantumResou
         environ=config.environment(),
         defaults=record.settings,
     )
-    driver = plugins.make_driver(record.resource_id, record.resource_type, settings.load(source))
+    driver = plugins.driver_from(record.resource_id, record.resource_type, source)
     return QuantumResource.from_driver(driver, resource_type=record.resource_type)
 
 

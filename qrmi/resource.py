@@ -78,7 +78,7 @@ class QuantumResource(Holder):
             environ=config.environment(),
             defaults=definition.environment if definition and same_type else {},
         )
-        driver = plugins.make_driver(resource_id, type_name, settings_class.load(source), transport)
+        driver = plugins.driver_from(resource_id, type_name, source, transport)
         self._attach(driver, type_name)
 
     @staticmethod
@@ -98,8 +98,7 @@ class QuantumResource(Holder):
         type_name = plugins.type_name(resource_type)
         source = MappingSource(config)
         del config  # so that no traceback shows it
-        settings = plugins.driver_class(type_name).SETTINGS.load(source)
-        driver = plugins.make_driver(resource_id, type_name, settings, transport)
+        driver = plugins.driver_from(resource_id, type_name, source, transport)
         return QuantumResource.from_driver(driver, resource_type=type_name)
 
     @staticmethod

@@ -24,9 +24,10 @@ from qrmi.settings import Declaration, EnvironmentSource, Given, Settings, value
 __all__ = ["Finding", "add_commands", "check", "is_insecure"]
 
 _BAD = frozenset({"missing", "malformed", "plug-in", "readable"})
-_WARNINGS = frozenset({"unknown", "allowed", "insecure"})
+_WARNINGS = frozenset({"unknown", "allowed", "insecure", "export"})
 _MARKS = {"set": "ok", "default": "ok", "unknown": "unknown", "allowed": "allowed"}
 _INSECURE = "certificates of TLS connections are NOT verified: others can read your credentials"
+_EXPORT = "qrmid puts this site's secrets into the environment of every job that holds it"
 
 
 @attrs.frozen(kw_only=True)
@@ -37,8 +38,9 @@ class Finding:
         resource: its name; empty when the finding is about the file.
         state: ``set``, ``default``, ``missing``, ``malformed``, ``plug-in`` (its driver cannot be
             used), ``unknown`` (no such key), ``insecure`` (TLS is not verified), ``readable``
-            (others can read or write a file with secrets, which is therefore refused) or
-            ``allowed`` (the same, and a variable names the file).
+            (others can read or write a file with secrets, which is therefore refused),
+            ``allowed`` (the same, and a variable names the file) or ``export`` (a site puts its
+            secrets into the environment of jobs).
         key: the setting, as it is to be given; empty when the finding is not about one.
         text: what there is, or what is wrong. Never a secret.
         place: of a secret: where it, or what says where it is, stands.
@@ -172,10 +174,14 @@ def _check_resource(
         return
     entry = settled.resource_map.get(definition.name, definition)
     source = _source_of(definition, settings_class, entry)
+    if plugins.is_at_site(source):  # the vendor's settings are the site's
+        settings_class = plugins.site_class(definition.type_name).SETTINGS
     declarations = settings_class.declarations()
     found = [_check_setting(definition.name, d, source, try_secrets) for d in declarations.values()]
     yield from found
     yield from _unknown_keys(definition.name, entry, declarations.values())
+    if entry.export_secrets:
+        yield Finding(resource=definition.name, state="export", key="export_secrets", text=_EXPORT)
     if not any(finding.is_problem for finding in found):
         yield from _check_together(definition.name, settings_class, source)
 

@@ -6,13 +6,13 @@ import argparse
 import contextlib
 import functools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
 
 from qrmi import registry
-from qrmi.cli import arguments, config, console, parallel
+from qrmi.cli import arguments, config, console, parallel, site_rows
 from qrmi.codecs.interface import gate_codec
 from qrmi.errors import QrmiError
 from qrmi.resource import QuantumResource
@@ -25,6 +25,7 @@ _ORIGINS = {
     "file": "file",
     "account": "account",
     "embedded": "built in",
+    "site": "site",
 }
 _ABILITIES = {
     "sessions": "hold the device for a session",
@@ -45,7 +46,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "resources",
         "list the resources that you can run on",
         details="Each is asked for its status; one that cannot be reached is listed with the "
-        "reason.",
+        "reason. On a cluster whose site lends QPUs to jobs, those are listed too (from: site), "
+        "with the reason why jobs that ask for one have to wait.",
     )
     arguments.json_flag(parser)
     parser.set_defaults(run=_resources)
@@ -65,24 +67,72 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _resources(args: argparse.Namespace) -> int:
     available = registry.expanded(registry.resources())
-    answers = parallel.ask_all(
-        [functools.partial(_status, entry) for entry in available], _PATIENCE_SECONDS
-    )
+    answers, site = _asked(available)
     if args.json:
-        pairs = zip(available, answers, strict=True)
-        console.out_json([_described(entry, answer) for entry, answer in pairs])
+        console.out_json([*_described_all(available, answers, site), *map(_of_site, site.values())])
         return 0
     rows = [
         (
             entry.name,
             entry.type_name,
             _ORIGINS.get(entry.origin, entry.origin),
-            *_cells(answer, config.is_insecure(entry.definition)),
+            *_cells(answer, config.is_insecure(entry.definition), _site_row(entry, site)),
         )
         for entry, answer in zip(available, answers, strict=True)
     ]
+    rows += [
+        (
+            name,
+            row["type"],
+            "site",
+            row["state"],
+            str(row.get("pending") or ""),
+            site_rows.remarks_of(row),
+        )
+        for name, row in site.items()
+    ]
     console.table(("name", "type", "from", "status", "queue", "remarks"), rows)
     return 0
+
+
+def _site_row(
+    entry: registry.Available, site: dict[str, site_rows.SiteRow]
+) -> site_rows.SiteRow | None:
+    """What the site says of a resource; a job need not be told that its own is held."""
+    row = site.pop(entry.name, None)
+    return None if entry.origin == "job" else row
+
+
+def _asked(
+    available: Sequence[registry.Available],
+) -> tuple[list[ResourceStatus | QrmiError], dict[str, site_rows.SiteRow]]:
+    """Each resource's status, and what the site's daemon says of its own; all at once."""
+    looks: list[Callable[[], Any]] = [functools.partial(_status, entry) for entry in available]
+    *answers, site = parallel.ask_all([*looks, site_rows.ask], _PATIENCE_SECONDS)
+    return answers, {} if isinstance(site, QrmiError) else site
+
+
+def _described_all(
+    available: Sequence[registry.Available],
+    answers: Sequence[ResourceStatus | QrmiError],
+    site: dict[str, site_rows.SiteRow],
+) -> Iterator[dict[str, Any]]:
+    """One object a resource; takes those that the site lends from ``site``."""
+    for entry, answer in zip(available, answers, strict=True):
+        row = site.pop(entry.name, None)
+        yield {**_described(entry, answer), **({"site": row} if row else {})}
+
+
+def _of_site(row: site_rows.SiteRow) -> dict[str, Any]:
+    return {
+        "name": row["name"],
+        "type": row["type"],
+        "origin": "site",
+        "status": row["state"],
+        "status_reason": row.get("reason") or None,
+        "pending_job_count": row.get("pending"),
+        "site": row,
+    }
 
 
 def _status(entry: registry.Available) -> ResourceStatus:
@@ -101,8 +151,12 @@ def _described(entry: registry.Available, answer: ResourceStatus | QrmiError) ->
     return {**fields, **answer.to_dict()}
 
 
-def _cells(answer: ResourceStatus | QrmiError, is_insecure: bool) -> tuple[str, str, str]:
+def _cells(
+    answer: ResourceStatus | QrmiError, is_insecure: bool, site: site_rows.SiteRow | None = None
+) -> tuple[str, str, str]:
     warned = ["INSECURE: TLS is not verified"] if is_insecure else []
+    if site is not None and (told := site_rows.remarks_of(site)):
+        warned.append(f"at this site {site['state']}: {told}")
     if isinstance(answer, QrmiError):
         return "unreachable", "", ", ".join([*warned, str(answer)])
     pending = "" if answer.pending_job_count is None else str(answer.pending_job_count)

@@ -87,6 +87,8 @@ class Examination:
             environ=config.environment(),
             defaults=definition.environment,
         )
+        if plugins.is_at_site(source):
+            return plugins.driver_from(definition.name, definition.type_name, source)
         settings = kind.load(source)
         if isinstance(settings, HttpSettings):
             settings = attrs.evolve(

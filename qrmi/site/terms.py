@@ -7,6 +7,7 @@ They cross the wire as JSON objects with these very field names (docs/qrmid.md);
 from __future__ import annotations
 
 import enum
+import functools
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,10 @@ __all__ = ["Answer", "Ended", "Grant", "Job", "Message", "Outcome", "Want"]
 
 _LONGEST_TEXT = 1000
 _MOST_NAMES = 64
+
+
+def _texts(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(texts)
 
 
 class Outcome(enum.StrEnum):
@@ -116,7 +121,7 @@ class Want(Message):
         limit_seconds: the job's time limit; ``None`` for no limit.
     """
 
-    names: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    names: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     slots: dict[str, int] = attrs.field(factory=dict)
     any: int = 0
     filters: str = ""
@@ -180,8 +185,8 @@ class Ended(Message):
         pending: resources whose vendor could not be told yet; the daemon goes on trying.
     """
 
-    released: tuple[str, ...] = attrs.field(default=(), converter=tuple)
-    pending: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    released: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    pending: tuple[str, ...] = attrs.field(default=(), converter=_texts)
 
 
 def _read(cls: type, name: str, value: object) -> Any:
@@ -192,6 +197,7 @@ def _read(cls: type, name: str, value: object) -> Any:
     return value
 
 
+@functools.cache
 def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 

@@ -1,0 +1,1 @@
+"""What jobs used of the site's resources: ledger, sums, metrics."""

@@ -1,0 +1,1 @@
+"""Leases: asked for, held, fenced, given back, whatever is killed in between."""

@@ -1,0 +1,263 @@
+"""The site's memory: leases and fences in one SQLite file, on disk before anybody acts on them.
+
+What is written is flushed (WAL, ``synchronous=FULL``) before the call returns; writes of many
+threads share a flush. One daemon at a time: the folder is locked, and the kernel lets go of the
+lock when the process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from qrmi.errors import ConfigError, Owner
+from qrmi.site.lending.committing import Committer
+from qrmi.site.lending.folder_lock import locked
+from qrmi.site.lending.lease_states import LeaseRecord, LeaseState
+from qrmi.site.lending.store_rows import (
+    COLUMNS,
+    FENCE,
+    INSERT,
+    SCHEMA,
+    SCHEMA_VERSION,
+    UPDATE,
+    parts_text,
+    possibly_asked,
+    record_of,
+    row_of,
+)
+from qrmi.site.terms import Job
+
+__all__ = ["FILE_NAME", "SCHEMA_VERSION", "Store"]
+
+_T = TypeVar("_T")
+FILE_NAME = "leases.sqlite"
+_PAGE = 200
+
+
+class Store:
+    """The leases of one daemon.
+
+    Thread-safe. Call `open` first; the constructor opens nothing.
+
+    Args:
+        folder: the daemon's state folder; made for its user alone when there is none.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._held_lock: int | None = None
+        self._committer: Committer | None = None
+        self._reader: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Lock the folder and open the file.
+
+        Raises:
+            ConfigError: another daemon uses the folder, it cannot be used, or its file is of a
+                version that this one does not know.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._held_lock = locked(self._folder)
+            writer = self._connected()
+        except (OSError, sqlite3.Error) as error:
+            self.close()
+            raise ConfigError(
+                f"the state folder {self._folder} cannot be used: {error}",
+                owner=Owner.SITE,
+                hint="give qrmid a folder of its own on a local disk (`state` in qrmid.toml)",
+            ) from error
+        except BaseException:
+            self.close()
+            raise
+        self._committer = Committer(writer)
+
+    def _connected(self) -> sqlite3.Connection:
+        path = self._folder / FILE_NAME
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        writer = _connection(path)
+        try:
+            writer.execute("PRAGMA journal_mode = WAL")
+            writer.execute("PRAGMA synchronous = FULL")
+            _prepare(writer, path)
+            self._reader = _connection(path)
+            self._reader.execute("PRAGMA query_only = ON")
+        except BaseException:
+            writer.close()
+            raise
+        return writer
+
+    def close(self) -> None:
+        """Finish what is being written and let go of the folder. Closing twice is no error."""
+        if self._committer is not None:
+            self._committer.close()
+        with self._lock:
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+        if self._held_lock is not None:
+            os.close(self._held_lock)
+            self._held_lock = None
+
+    # --- what is written ----------------------------------------------------------------------
+
+    def put(self, record: LeaseRecord) -> None:
+        """Keep a lease, in place of any other of its key; behind a fence it is ending."""
+        self._write(INSERT, row_of(record))
+
+    def change(self, record: LeaseRecord) -> None:
+        """Keep another state of a lease. One that is ending already stays so."""
+        parts = parts_text(record.parts)
+        row = (str(record.state), parts, record.granted, record.reason, record.hint)
+        self._write(UPDATE, (*row, record.key, record.id))
+
+    def remove(self, record: LeaseRecord) -> None:
+        """Forget a lease; its fence, if there is one, stays."""
+        self._write("DELETE FROM lease WHERE key = ? AND lease = ?", (record.key, record.id))
+
+    def undo_intents(self) -> None:
+        """Leases that were asked for by a daemon that is no more are ending."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            rows = connection.execute(f"SELECT {COLUMNS} FROM lease WHERE state = 'asking'")
+            for record in map(record_of, rows.fetchall()):
+                parts = parts_text(possibly_asked(record.parts))
+                connection.execute(
+                    "UPDATE lease SET state = 'ending', parts = ? WHERE key = ?",
+                    (parts, record.key),
+                )
+
+        self.write(work)
+
+    def fence(self, job: Job, now: float) -> tuple[list[LeaseRecord], list[LeaseRecord]]:
+        """Let no request of the job through from now on; its leases are ending.
+
+        Without a time of submission that is so for all submissions up to now.
+
+        Returns:
+            Those that were held and of which no vendor keeps anything: they are forgotten with
+            this. And those that have to be given back.
+        """
+
+        def work(
+            connection: sqlite3.Connection,
+        ) -> tuple[list[LeaseRecord], list[LeaseRecord]]:
+            where, name = ("run = ?", job.run) if job.submitted is None else ("key = ?", job.key)
+            rows = connection.execute(f"SELECT {COLUMNS} FROM lease WHERE {where}", (name,))
+            records = [record_of(row) for row in rows.fetchall()]
+            times = [record.job.submitted or 0 for record in records]
+            before = max([int(now), *times]) if job.submitted is None else None
+            connection.execute(FENCE, (name, before, now))
+            gone = [r for r in records if r.state is LeaseState.HELD and not r.is_kept]
+            for record in gone:
+                connection.execute("DELETE FROM lease WHERE key = ?", (record.key,))
+            connection.execute(
+                f"UPDATE lease SET state = 'ending' WHERE {where} AND state IN ('asking', 'held')",
+                (name,),
+            )
+            left = (r for r in records if r not in gone and r.state is not LeaseState.REFUSED)
+            return gone, [attrs.evolve(record, state=LeaseState.ENDING) for record in left]
+
+        return self.write(work)
+
+    def prune(self, before: float) -> None:
+        """Forget fences and refusals that are older than a time."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM fence WHERE at < ?", (before,))
+            connection.execute("DELETE FROM lease WHERE state = 'refused' AND since < ?", (before,))
+
+        self.write(work)
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(statement, values)
+
+        self.write(work)
+
+    def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Have ``work`` done in a transaction; return its answer once that is on disk.
+
+        For the books that are kept beside the leases, too: `open_accounts`.
+
+        Raises:
+            ResourceUnavailableError: it could not be written, and nothing of it was.
+        """
+        if self._committer is None:
+            raise RuntimeError("open the store first")
+        return self._committer.write(work)
+
+    # --- what is read -------------------------------------------------------------------------
+
+    def is_fenced(self, job: Job) -> bool:
+        """Whether requests of this submission are not let through any more."""
+        rows = self._read("SELECT name, before FROM fence WHERE name IN (?, ?)", (job.key, job.run))
+        return any(
+            name == job.key or job.submitted is None or job.submitted <= before
+            for name, before in rows
+        )
+
+    def lease(self, key: str) -> LeaseRecord | None:
+        """What there is of a key."""
+        rows = self._read(f"SELECT {COLUMNS} FROM lease WHERE key = ?", (key,))
+        return record_of(rows[0]) if rows else None
+
+    def newest(self, place: str) -> LeaseRecord | None:
+        """The newest lease, or refusal, of a job by ``scheduler/cluster/id``; held ones first."""
+        rows = self._read(
+            f"SELECT {COLUMNS} FROM lease WHERE place = ? "
+            "ORDER BY state = 'held' DESC, since DESC, id DESC LIMIT 1",
+            (place,),
+        )
+        return record_of(rows[0]) if rows else None
+
+    def leases(self, *states: LeaseState) -> Iterator[LeaseRecord]:
+        """Those in one of the states, all but refusals by default, oldest first; read by and by."""
+        wanted = states or (LeaseState.ASKING, LeaseState.HELD, LeaseState.ENDING)
+        marks = ", ".join("?" * len(wanted))
+        last = -1
+        while True:
+            rows = self._read(
+                f"SELECT id, {COLUMNS} FROM lease WHERE id > ? AND state IN ({marks}) "
+                "ORDER BY id LIMIT ?",
+                (last, *map(str, wanted), _PAGE),
+            )
+            for row in rows:
+                yield record_of(row[1:])
+            if len(rows) < _PAGE:
+                return
+            last = rows[-1][0]
+
+    def counts(self) -> dict[str, int]:
+        """How many leases there are, by state."""
+        return dict(self._read("SELECT state, count(*) FROM lease GROUP BY state", ()))
+
+    def _read(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        with self._lock:
+            if self._reader is None:
+                raise RuntimeError("the store is not open")
+            return self._reader.execute(statement, values).fetchall()
+
+
+def _connection(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+    elif version != SCHEMA_VERSION:
+        raise ConfigError(
+            f"{path} is of version {version}, this qrmid knows {SCHEMA_VERSION}",
+            owner=Owner.SITE,
+            hint="run the qrmid that wrote it, or let its leases end and move the file away",
+        )

@@ -1,0 +1,1 @@
+"""What is away, drained, or back; which jobs are over; and who is told."""
