@@ -1,0 +1,42 @@
+"""One real Slurm with a site around it for each process that runs these tests."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).parent)]
+
+from lab import is_installed  # noqa: E402 (found on the path above)
+from slurm_site import SlurmSite  # noqa: E402
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts Slurm needs it installed."""
+    here = Path(__file__).parent
+    for item in items:
+        uses = set(getattr(item, "fixturenames", ()))
+        if here in item.path.parents and uses & {"slurm_site", "site", "own", "hasty"}:
+            item.add_marker(pytest.mark.slurm)
+            if not is_installed():
+                item.add_marker(pytest.mark.skip(reason="Slurm and MUNGE are not installed"))
+
+
+@pytest.fixture(scope="session")
+def slurm_site() -> Iterator[SlurmSite]:
+    """The cluster."""
+    site = SlurmSite()
+    try:
+        yield site.start()
+    finally:
+        site.stop()
+
+
+@pytest.fixture
+def site(slurm_site: SlurmSite) -> Iterator[SlurmSite]:
+    """The cluster; after the test nothing is held anywhere, and the next job runs."""
+    yield slurm_site
+    slurm_site.settle()
