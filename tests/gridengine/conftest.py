@@ -1,0 +1,42 @@
+"""One real Grid Engine with a site around it for each process that runs these tests."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).parent)]
+
+from ge_lab import is_possible  # noqa: E402 (found on the path above)
+from ge_site import GESite  # noqa: E402
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts Grid Engine needs it installed, and root."""
+    here = Path(__file__).parent
+    for item in items:
+        uses = set(getattr(item, "fixturenames", ()))
+        if here in item.path.parents and uses & {"ge_site", "site"}:
+            item.add_marker(pytest.mark.gridengine)
+            if not is_possible():
+                item.add_marker(pytest.mark.skip(reason="needs root and Grid Engine's packages"))
+
+
+@pytest.fixture(scope="session")
+def ge_site() -> Iterator[GESite]:
+    """The cluster."""
+    site = GESite()
+    try:
+        yield site.start()
+    finally:
+        site.stop()
+
+
+@pytest.fixture
+def site(ge_site: GESite) -> Iterator[GESite]:
+    """The cluster; after the test nothing is held anywhere, and the next job runs."""
+    yield ge_site
+    ge_site.settle()

@@ -1,0 +1,306 @@
+"""A site around a `GELab`: `qrmid` as a process, what setup wrote, and servers that count."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from ge_lab import GELab, until
+
+from qrmi.schedulers.speaking import Away, Daemon, Lost
+from qrmi_sandbox import make_server
+
+__all__ = ["NAMES", "OTHER", "USER", "GESite"]
+
+NAMES = ("emu", "many", "fresnel", "test_heron")
+"""Two embedded simulators (one of four slots), a QPU behind Warden, one of a compute service."""
+
+USER, OTHER = "games", "news"
+"""Accounts that every system has, to submit jobs as."""
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_SLOTS = {"emu": 1, "many": 4, "fresnel": 1, "test_heron": 1}
+_SETTINGS = """
+config = "qrmi_config.json"
+state = "state"
+socket = "{socket}"
+poll_seconds = 0.5
+reap_seconds = 1
+lost_seconds = {lost}
+{doors}
+[gridengine]
+enabled = true
+root = "{root}"
+qconf = "/usr/lib/gridengine/qconf"
+qstat = "/usr/lib/gridengine/qstat"
+environment = {environment}
+"""
+
+
+class GESite:
+    """Everything that one cluster with QPUs consists of.
+
+    Args:
+        lost_seconds: after how long an unheard host is lost.
+        remote: the hooks reach the daemon over TCP, and prove themselves with MUNGE.
+
+    Attributes:
+        lab: the Grid Engine, set up by what ``qrmi gridengine setup --write`` wrote.
+        warden: the server of ``fresnel``; ``compute`` that of ``test_heron``.
+        hooks: the folder of the setup.
+        process: the daemon.
+    """
+
+    def __init__(self, lost_seconds: float = 5.0, *, remote: bool = False) -> None:
+        self.lab = GELab()
+        self.warden: Any = make_server("pasqal-local")
+        self.compute: Any = make_server("ibm-quantum-compute-service")
+        self.process: subprocess.Popen[bytes] | None = None
+        self.folder = self.lab.folder / "qrmid"
+        self.hooks = self.lab.folder / "hooks"
+        self.socket = self.folder / "run" / "sock"
+        self.daemon = Daemon(socket=str(self.socket))
+        self._lost = lost_seconds
+        self._remote = remote
+
+    # --- life -----------------------------------------------------------------------------------
+
+    def start(self) -> GESite:
+        """Start Grid Engine, the servers and the daemon, and apply the setup."""
+        self.lab.__enter__()
+        self.warden.start()
+        self.compute.start()
+        for folder in (self.folder, self.folder / "run"):
+            folder.mkdir()
+            folder.chmod(0o755)
+        self._private("qrmi_config.json", json.dumps(self.configuration()))
+        names = ("SGE_QMASTER_PORT", "SGE_EXECD_PORT", "SGE_ARCH")
+        pairs = ", ".join(f'{name} = "{self.lab.environment[name]}"' for name in names)
+        settings = {"socket": self.socket, "root": self.lab.root, "lost": self._lost}
+        settings["doors"] = self._doors() if self._remote else ""
+        self._private("qrmid.toml", _SETTINGS.format(environment=f"{{{pairs}}}", **settings))
+        self.start_daemon()
+        self.qrmi("gridengine", "setup", "--write", str(self.hooks))
+        self.apply()
+        return self
+
+    def _doors(self) -> str:
+        """Settings with which hooks reach the daemon as from another host, over TCP."""
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            place = f"127.0.0.1:{probe.getsockname()[1]}"
+        munge = self.warden.munge.socket
+        return f'listen = "{place}"\npublic_url = "http://{place}"\nmunge_socket = "{munge}"'
+
+    def apply(self, name: str = "apply.sh") -> str:
+        """Run ``apply.sh`` or ``remove.sh`` of the setup; what it said."""
+        command = [str(self.hooks / name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def stop(self) -> None:
+        """Stop all of it."""
+        self.stop_daemon()
+        self.lab.stop()
+        for server in (self.compute, self.warden):
+            with contextlib.suppress(Exception):
+                server.stop()
+
+    def configuration(self) -> dict[str, Any]:
+        """The site's ``qrmi_config.json``."""
+        reach = {"QRMI_WARDEN_URL": self.warden.url, **self.warden.munge.settings()}
+        emulators = [
+            {"name": name, "type": "local", "slots": _SLOTS[name], "environment": {}}
+            for name in ("emu", "many")
+        ]
+        fresnel = {"name": "fresnel", "type": "pasqal-local", "environment": reach}
+        return {"resources": [*emulators, fresnel, self.compute.resource("test_heron")]}
+
+    def _private(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(0o600)
+
+    def qrmi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the ``qrmi`` command about this site, as the site's staff."""
+        config = ["--config", str(self.folder / "qrmid.toml")]
+        done = subprocess.run(
+            [sys.executable, "-m", "qrmi", *arguments, *config],
+            cwd=_REPOSITORY,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def _environment(self) -> dict[str, str]:
+        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+        return {**kept, "QRMI_STATE_DIR": str(self.folder / "tasks"), "COLUMNS": "200"}
+
+    @contextlib.contextmanager
+    def hooked(self, which: str, before: str = ":", after: str = ":") -> Iterator[None]:
+        """Have the queue start a program of a test's own around our prolog or epilog."""
+        path = self.lab.folder / f"{which}-{time.time_ns()}"
+        ours = f'{self.hooks}/{which} "$@"'
+        path.write_text(f"#!/bin/sh\n{before}\n{ours}\ncode=$?\n{after}\nexit $code\n")
+        path.chmod(0o755)
+        try:
+            self._set_hook(which, path)
+            yield
+        finally:
+            self._set_hook(which, self.hooks / which)
+
+    def _set_hook(self, which: str, path: Path) -> None:
+        line = f"root@{path} $job_id $ja_task_id"
+        self.lab.qconf("-mattr", "queue", which, line, "all.q")
+
+    # --- the daemon -----------------------------------------------------------------------------
+
+    def start_daemon(self) -> None:
+        """Start `qrmid`; it answers when this returns."""
+        config = str(self.folder / "qrmid.toml")
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "qrmi", "site", "serve", "--config", config],
+                cwd=_REPOSITORY,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            until(lambda: self.answers() or self.process.poll() is not None, "qrmid answers", 60)
+            assert self.process.poll() is None
+        except AssertionError as error:
+            raise AssertionError(f"qrmid does not run: {self.log()}") from error
+
+    def answers(self) -> bool:
+        """Whether the daemon does."""
+        with contextlib.suppress(Away, Lost):
+            self.daemon.ask("GET", "/v1/leases")
+            return True
+        return False
+
+    def stop_daemon(self) -> None:
+        """Stop it as systemd would."""
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill_daemon()
+
+    def kill_daemon(self) -> None:
+        """``kill -9``."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def log(self) -> str:
+        """What the daemon wrote."""
+        path = self.folder / "log"
+        return path.read_text(errors="replace")[-4000:] if path.exists() else ""
+
+    def leases(self) -> dict[str, list[str]]:
+        """What the daemon says is held: the resources by job and task."""
+        rows = self.daemon.ask("GET", "/v1/leases")
+        return {row["job"]["id"]: [g["resource"] for g in row["grants"]] for row in rows}
+
+    def states(self) -> dict[str, str]:
+        """How the resources stand."""
+        return {row["name"]: row["state"] for row in self.daemon.ask("GET", "/v1/resources")}
+
+    # --- the vendors ----------------------------------------------------------------------------
+
+    def sessions(self) -> list[str]:
+        """Sessions that are open at a vendor's server."""
+        with self.compute.lock:
+            ours = [s.id for s in self.compute.sessions.values() if s.state != "closed"]
+        return [*ours, *self.warden.held_sessions()]
+
+    def owners_overlap(self) -> bool:
+        """Whether two sessions of the QPU behind Warden were ever open together."""
+        with self.warden.lock:
+            spans = sorted((s.created_at, s.revoked_at or "9") for s in self.warden.sessions)
+        return any(before[1] > after[0] for before, after in pairwise(spans))
+
+    # --- jobs -----------------------------------------------------------------------------------
+
+    def submit(self, script: str, *options: str, user: str | None = USER, **more: Any) -> str:
+        """Submit a batch job."""
+        return self.lab.submit(script, *options, user=user, **more)
+
+    def python(self, program: str) -> str:
+        """A line of a job's script that runs a program with this library."""
+        state = f"{self.lab.folder}/jobs/state-$USER"
+        around = f"QRMI_STATE_DIR={state} XDG_CONFIG_HOME={state} HOME={state}"
+        command = shlex.join(_user_python())
+        return f"mkdir -p {state}; env {around} {command} -c {shlex.quote(program)}"
+
+    def until_free(self, seconds: float = 30.0) -> None:
+        """Wait for the end of all leases, and of all sessions at the vendors."""
+
+        def is_free() -> bool:
+            return not self.leases() and not self.sessions()
+
+        try:
+            until(is_free, "nothing is held", seconds)
+        except AssertionError as error:
+            told = f"{self.leases()} {self.sessions()} {self.log()}"
+            raise AssertionError(f"{error}: {told}") from error
+
+    def settle(self) -> None:
+        """What holds after every test: nothing held, the queue healthy, and the next job runs."""
+        if self.process is None or self.process.poll() is not None:
+            self.start_daemon()
+        self.lab.revive()
+        self.lab.delete_all()
+        self.until_free()
+        assert not self.owners_overlap()
+        until(lambda: not self.lab.queue_letters(), "the queue is healthy", 40)
+        wanted = ",".join(f"qpu_{name}=1" for name in NAMES)
+        job = self.submit("echo got $QRMI_JOB_QPU_RESOURCES", "-l", wanted)
+        self.lab.wait_gone(job)
+        told = self.lab.output(job)
+        held = told.strip().removeprefix("got ").split(",")
+        assert sorted(held) == sorted(NAMES), told + self.log()
+        self.until_free()
+
+
+def _user_python() -> list[str]:
+    """A command that runs Python with this library as a job's user.
+
+    The tests' own interpreter, or where it is out of that user's reach the system's of the same
+    version with the same packages.
+    """
+    site = [path for path in sys.path if path.endswith("site-packages")]
+    path = ":".join([str(_REPOSITORY), str(_REPOSITORY / "providers"), *site])
+    system = f"/usr/bin/python3.{sys.version_info.minor}"
+    for command in ([sys.executable], ["/usr/bin/env", f"PYTHONPATH={path}", system]):
+        with contextlib.suppress(OSError):
+            done = subprocess.run(
+                [*command, "-c", "import qrmi, attrs"],
+                cwd="/",
+                capture_output=True,
+                check=False,
+                user=USER,
+                group="nogroup",
+                extra_groups=[],
+            )
+            if done.returncode == 0:
+                return command
+    raise AssertionError(f"{USER} can run no Python with the library")
