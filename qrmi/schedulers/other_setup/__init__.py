@@ -1,0 +1,1 @@
+"""What PBS, LSF and Flux need to lend QPUs: written for a site, and checked."""
