@@ -17,6 +17,7 @@ from qrmi.cli import (
     doctor,
     exits,
     explain,
+    gridengine,
     guard,
     journal,
     leases,
@@ -24,6 +25,10 @@ from qrmi.cli import (
     resources,
     run_program,
     sandbox,
+    schedulers,
+    site,
+    slurm,
+    slurm_submit,
     tasks,
 )
 
@@ -42,6 +47,11 @@ _GROUPS = (
     config,
     conformance,
     sandbox,
+    site,
+    slurm,
+    slurm_submit,
+    gridengine,
+    schedulers,
 )
 _INTERRUPTED = "interrupted; a task that was started goes on: `qrmi tasks` lists it"
 _EPILOG = (

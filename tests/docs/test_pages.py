@@ -17,6 +17,7 @@ from qrmi import ResourceType, config, errors, plugins
 from qrmi.cli.app import build_parser
 from qrmi.cli.config import check
 from qrmi.cli.exits import Exit
+from qrmi.site.driver import GatewaySettings
 from qrmi.transport import HttpSettings
 
 ROOT = Path(__file__).parents[2]
@@ -138,6 +139,11 @@ def test_settings_page_has_every_variable(reference: ModuleType) -> None:
     assert environment_tables() == read | composed | {"JOB_ID"}
 
 
+def _site_keys() -> set[str]:
+    """Settings of a resource that a job reaches through the site's daemon."""
+    return {item.key for item in GatewaySettings.declarations().values()}
+
+
 def test_no_variable_is_read_elsewhere(reference: ModuleType) -> None:
     """Any other name that looks like a variable of ours is a declared setting."""
     keys = {
@@ -146,7 +152,7 @@ def test_no_variable_is_read_elsewhere(reference: ModuleType) -> None:
         for item in plugins.driver_class(name).SETTINGS.declarations().values()
         for key in (item.key, *item.fallback)
     }
-    known = keys | environment_tables()
+    known = keys | environment_tables() | _site_keys()
     for folder in ("qrmi", "providers"):
         for path in (ROOT / folder).rglob("*.py"):
             named = reference.environment_of_code(path.read_text(encoding="utf-8"))
