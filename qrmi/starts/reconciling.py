@@ -30,7 +30,7 @@ __all__ = ["outcome", "uncertain"]
 _MOST_NAMED = 5
 _IDS_LAST_SECONDS = 2 * 86400.0  # a service that counts its tasks may begin anew, not every day
 _log = logging.getLogger(__name__)
-_GRACE_SECONDS = 30.0  # looks that fail are repeated that long; what is paid for hangs on them
+_LONGEST_GRACE_SECONDS = 30.0  # looks that fail are repeated as long as a start needs to settle
 _clock = SystemClock()
 
 
@@ -78,11 +78,12 @@ def outcome(
         driver.resource_id,
         deadline.shorten(settle),
     )
+    grace = min(settle, _LONGEST_GRACE_SECONDS)
     if look is None:
-        _must_list_none(driver, book, key, deadline, time.time() - longest_since, reason)
+        _must_list_none(driver, book, key, (deadline, grace), time.time() - longest_since, reason)
         return None
     try:
-        return found_before(deadline, look, able.min_poll_seconds, grace_seconds=_GRACE_SECONDS)
+        return found_before(deadline, look, able.min_poll_seconds, grace_seconds=grace)
     except QrmiError as error:
         cause = f"it cannot be looked up: {error.message}"
         raise uncertain(driver, key, created, cause) from error
@@ -118,22 +119,19 @@ def _must_list_none(
     driver: Driver,
     book: TaskBook,
     key: str,
-    deadline: Deadline,
+    patience: tuple[Deadline, float],
     since: float,
     reason: str,
 ) -> None:
     """Raise when the service lists a task, since a time, that the journal does not know."""
+    deadline, grace = patience
+    shortest = driver.CAPABILITIES.min_poll_seconds
 
     def look() -> list[TaskId] | None:
         return driver.recent_tasks(since) if deadline.passed else None
 
     try:
-        listed = (
-            found_before(
-                deadline, look, driver.CAPABILITIES.min_poll_seconds, grace_seconds=_GRACE_SECONDS
-            )
-            or []
-        )
+        listed = found_before(deadline, look, shortest, grace_seconds=grace) or []
     except QrmiError as error:
         raise uncertain(driver, key, None, f"its tasks cannot be listed: {error}") from error
     known = book.recent_ids(since - _IDS_LAST_SECONDS)

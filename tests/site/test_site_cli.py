@@ -62,8 +62,12 @@ def lend(daemon: Qrmid, number: int, name: str = "emu") -> None:
 
 
 def test_status(run: Run) -> None:
-    """The daemon, and each resource as it stands."""
-    code, out, _ = run("status")
+    """The daemon, and each resource as it stands once it has been looked at."""
+    for _ in range(100):
+        code, out, _ = run("status")
+        if "unknown" not in out:
+            break
+        time.sleep(0.1)
     assert code == 0
     assert re.search(r"qrmid \S+ answers at /tmp/", out)
     assert re.search(r"two +local +online +0/3", out)
