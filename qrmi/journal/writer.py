@@ -92,10 +92,7 @@ class Appender:
             OSError: it was not written, or not wholly; what is left of it will be passed over.
         """
         with self._lock:
-            file = self._file
-            begun = file is None or file.busy or file.pid != os.getpid() or file.size > _FULL
-            if begun or file is None:
-                file = self._begin()
+            file, begun = self._taken()
             try:
                 kept = self._write(file, line, at)
             except OSError as error:
@@ -104,12 +101,26 @@ class Appender:
                 kept = False
             if kept:
                 return begun
-            self._write(self._begin(), line, at)
+            self._write(self._taken(new=True)[0], line, at)
             return True
+
+    def _taken(self, *, new: bool = False) -> tuple[_File, bool]:
+        """A file that is marked as busy, and whether it was begun for that.
+
+        A signal's handler may write at any point. Once the file is busy, it leaves it alone; one
+        that broke in before may have closed it, and then it is not the current file any more.
+        """
+        begun = False
+        while True:
+            file = self._file
+            if new or file is None or file.busy or file.pid != os.getpid() or file.size > _FULL:
+                file, new, begun = self._begin(), False, True
+            file.busy = True
+            if self._file is file:
+                return file, begun
 
     def _write(self, file: _File, line: bytes, at: float) -> bool:
         """Write one line; false when somebody removed the file, so that nobody would find it."""
-        file.busy = True
         try:
             self._files.append(file.descriptor, line, file.flush)
             removed = False
@@ -162,16 +173,12 @@ class Appender:
             path = self._folder / f"{writer}{SUFFIX}"
             with contextlib.suppress(FileExistsError):  # or the answer to our own create was lost
                 descriptor = self._create(path)
-                self._file = _File(
-                    writer=writer,
-                    path=path,
-                    descriptor=descriptor,
-                    pid=pid,
-                    flush=self.is_shared,
-                )
-                self._file.close = weakref.finalize(self._file, self._files.close, descriptor)
-                self._file.close.atexit = False  # what is written at the very end is written too
-                return self._file
+                shared = self.is_shared
+                file = _File(writer=writer, path=path, descriptor=descriptor, pid=pid, flush=shared)
+                file.close = weakref.finalize(file, self._files.close, descriptor)
+                file.close.atexit = False  # what is written at the very end is written too
+                self._file = file
+                return file
         raise FileExistsError(errno.EEXIST, "no free name for a file")
 
     def _create(self, path: Path) -> int:

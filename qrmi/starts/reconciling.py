@@ -30,7 +30,8 @@ __all__ = ["outcome", "uncertain"]
 _MOST_NAMED = 5
 _IDS_LAST_SECONDS = 2 * 86400.0  # a service that counts its tasks may begin anew, not every day
 _log = logging.getLogger(__name__)
-_LONGEST_GRACE_SECONDS = 30.0  # looks that fail are repeated as long as a start needs to settle
+_LONGEST_GRACE_SECONDS = 30.0  # looks that fail are repeated: what is paid for hangs on them
+_GRACE_OF_SETTLING = 5.0  # but not for longer than this many settle times
 _clock = SystemClock()
 
 
@@ -78,7 +79,7 @@ def outcome(
         driver.resource_id,
         deadline.shorten(settle),
     )
-    grace = min(settle, _LONGEST_GRACE_SECONDS)
+    grace = min(_GRACE_OF_SETTLING * settle, _LONGEST_GRACE_SECONDS)
     if look is None:
         _must_list_none(driver, book, key, (deadline, grace), time.time() - longest_since, reason)
         return None

@@ -14,20 +14,26 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qrmi import Secret
 from qrmi.errors import JournalError
 from qrmi.journal import Journal
+from qrmi.journal.files import Files
+from qrmi.journal.writer import Appender
 
 _KILLS = int(os.environ.get("QRMI_TEST_JOURNAL_KILLS", "40"))
 _WRITE_MANY = """
 import sys
 from pathlib import Path
 from qrmi.journal import Journal
+from qrmi.journal.files import Files
+from qrmi.journal.writer import Appender
 journal = Journal(Path(sys.argv[1]))
 for number in range(200):
     key = f"{sys.argv[2]}-{number}"
@@ -207,6 +213,67 @@ def test_a_signals_handler_may_write_while_a_line_is_written(tmp_path: Path) -> 
         [*(f"main-{n}" for n in range(4000)), *(f"signal-{n + 1}" for n in range(count))]
     )
     assert Journal(tmp_path).check().damaged == ()
+
+
+class BreakIn:
+    """Handlers that come at chosen points of an append, also into one another.
+
+    Points are where it looks which file is current, and where it writes to one.
+    """
+
+    def __init__(self) -> None:
+        self._plans: list[list[Any]] = []
+
+    def during(self, at: int, handler: Callable[[], object], work: Callable[[], object]) -> None:
+        """Do this work; the handler comes at the point with this number, from 0."""
+        self._plans.append([at, handler])
+        work()
+        self._plans.pop()
+
+    def point(self) -> None:
+        if not self._plans:
+            return
+        plan = self._plans[-1]
+        plan[0] -= 1
+        if plan[0] == -1:
+            plan[1]()
+
+
+def test_handlers_may_break_in_anywhere_and_into_one_another(tmp_path: Path) -> None:
+    """A handler that is broken into itself closes the file that what it interrupted had taken."""
+    breaks, count = BreakIn(), itertools.count()
+
+    class PointedFiles(Files):
+        def append(self, descriptor: int, data: bytes, flush: bool) -> None:
+            breaks.point()
+            super().append(descriptor, data, flush)
+
+    class PointedAppender(Appender):
+        @property
+        def _file(self) -> Any:
+            found = self.__dict__["current"]
+            breaks.point()
+            return found
+
+        @_file.setter
+        def _file(self, file: Any) -> None:
+            self.__dict__["current"] = file
+
+    appender = PointedAppender(tmp_path, PointedFiles())
+
+    def append() -> None:
+        appender.append(b"%d\n" % next(count), 0.0)
+
+    def nothing() -> None:
+        return None
+
+    append()
+    for first, second in itertools.product(range(6), repeat=2):
+        last = partial(breaks.during, -1, nothing, append)
+        handler = partial(breaks.during, second, last, append)
+        breaks.during(first, handler, append)
+    found = [int(text) for path in tmp_path.iterdir() for text in path.read_text().split()]
+    assert sorted(found) == list(range(next(count)))
 
 
 def test_an_interrupted_write_leaves_the_journal_in_order(tmp_path: Path) -> None:
