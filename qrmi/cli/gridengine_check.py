@@ -15,8 +15,8 @@ from qrmi.errors import QrmiError
 from qrmi.schedulers.gridengine_setup import fragments
 from qrmi.schedulers.gridengine_setup.plan import Plan
 from qrmi.schedulers.speaking import Away, Daemon, Lost, Refusal
-from qrmi.site.gridengine.commands import RefusedError
 from qrmi.site.gridengine.switch import pools
+from qrmi.site.running import CommandRefusedError
 
 __all__ = ["check", "run"]
 
@@ -153,7 +153,7 @@ def _jsv(plan: Plan) -> Iterator[Finding]:
 def _sensor(plan: Plan) -> Iterator[Finding]:
     try:
         names = plan.commands.run("qconf", "-sconfl").split()
-    except RefusedError:  # no host has a configuration of its own
+    except CommandRefusedError:  # no host has a configuration of its own
         names = []
     setting = str(plan.folder / "load_sensor")
     hosts = [h for h in names if setting in plan.commands.run("qconf", "-sconf", h)]

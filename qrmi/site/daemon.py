@@ -91,7 +91,7 @@ class _Daemon:
     def _freed(self) -> None:
         """Requests that wait ask once more. From any thread."""
         loop, server = self._loop, self._server
-        if loop is not None and server is not None:
+        if loop is not None and server is not None and server.anybody_waits:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(server.changed)
 

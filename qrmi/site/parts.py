@@ -42,8 +42,8 @@ class Leases(Protocol):
     def end(self, job: Job, why: str = "", *, patience_seconds: float | None = None) -> Ended:
         """Take back what a job holds, now and for ever; vendors are waited for so long."""
 
-    def leases(self) -> Iterable[Held]:
-        """Every lease that is not over."""
+    def leases(self, place: str | None = None) -> Iterable[Held]:
+        """Every lease that is not over; with ``scheduler/cluster/id``, those of that job."""
 
 
 class Environments(Protocol):

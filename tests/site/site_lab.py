@@ -128,6 +128,7 @@ class PlainLeases:
         self.slow: dict[str, threading.Event] = {}
         self.slow_ends: dict[str, threading.Event] = {}
         self.error: Exception | None = None
+        self.freed: Callable[[], object] = lambda: None
         self._lock = threading.Lock()
 
     def acquire(self, job: Job, want: Want) -> Answer:
@@ -158,12 +159,14 @@ class PlainLeases:
         with self._lock:
             self.ended.append((job, why))
             lease = self.held.pop(job.key, None)
-            return Ended(released=[grant.resource for grant in lease.grants] if lease else ())
+        self.freed()
+        return Ended(released=[grant.resource for grant in lease.grants] if lease else ())
 
-    def leases(self) -> list[_Lease]:
-        """All."""
+    def leases(self, place: str | None = None) -> list[_Lease]:
+        """All, or those of one job."""
         with self._lock:
-            return list(self.held.values())
+            held = list(self.held.values())
+        return [each for each in held if place is None or each.job.run.startswith(f"{place}/")]
 
 
 class Doors:
@@ -193,8 +196,13 @@ class Doors:
             socket_path=self.path,
             address=("127.0.0.1", 0) if tcp else None,
         )
+        if isinstance(self.leases, PlainLeases):
+            self.leases.freed = self._freed
         self._run(self.server.start())
         self._is_open = True
+
+    def _freed(self) -> None:
+        self._loop.call_soon_threadsafe(self.server.changed)
 
     def _run(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
@@ -251,6 +259,12 @@ class Qrmid:
         """Change its qrmi_config.json."""
         self.config.touch(mode=0o600)
         self.config.write_text(json.dumps({"resources": resources}))
+
+    def ledger(self) -> list[str]:
+        """The lines of its ledger that are whole."""
+        files = (self.folder / "state" / "ledger").glob("*")
+        lines = [line for file in files for line in file.read_text().splitlines(keepends=True)]
+        return [line for line in lines if line.endswith("\n")]
 
     def start(self, *, wait: bool = True, **environment: str) -> Qrmid:
         """Start it; it answers when this returns."""

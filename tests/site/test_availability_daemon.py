@@ -129,9 +129,8 @@ def test_what_a_job_used_is_in_the_ledger_and_in_the_figures(daemon: Qrmid) -> N
     daemon.kill()
     daemon.start()
     end(daemon, 1)
-    folder = daemon.folder / "state" / "ledger"
-    eventually(lambda: folder.exists() and any(folder.iterdir()))
-    (line,) = (text for file in folder.iterdir() for text in file.read_text().splitlines())
+    eventually(daemon.ledger)
+    (line,) = daemon.ledger()
     entry = json.loads(line)
     assert entry["key"] == job(1).key
     assert entry["resources"][0]["resource"] == "emu"

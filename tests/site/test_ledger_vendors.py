@@ -59,9 +59,8 @@ def test_what_warden_accounts_for_is_in_the_ledger(
         assert resource.task_wait(task) is TaskStatus.COMPLETED
     daemon.client().post("/v1/leases/end", {"job": body["job"]})
     assert warden.held_sessions() == [other]
-    folder = daemon.folder / "state" / "ledger"
-    eventually(lambda: folder.exists() and any(folder.iterdir()))
-    (line,) = (text for file in folder.iterdir() for text in file.read_text().splitlines())
+    eventually(daemon.ledger)
+    (line,) = daemon.ledger()
     (use,) = json.loads(line)["resources"]
     told = (use["tasks"], use["shots"], use["qpu_seconds"], use["errors"])
     assert told == ((None, None, None, {}) if warden.is_old else (2, 120, 0.0, {}))

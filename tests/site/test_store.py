@@ -187,7 +187,9 @@ def test_a_disk_that_is_full(store: Store) -> None:
     """What cannot be written raises, changes nothing, and is no trouble once there is space."""
     store.write(lambda c: c.execute("PRAGMA max_page_count = 1").fetchone())
     big = lease("2", reason="x" * 100_000)
-    with pytest.raises(ResourceUnavailableError, match="cannot write down its leases") as caught:
+    with pytest.raises(
+        ResourceUnavailableError, match="cannot write to its state folder"
+    ) as caught:
         store.put(big)
     assert (caught.value.owner, caught.value.retryable) == (Owner.SITE, True)
     assert store.lease(big.key) is None
@@ -270,8 +272,8 @@ def test_what_is_looked_up_is_indexed(store: Store) -> None:
     """No look-up, and no write, goes through all leases: ten thousand may be held."""
     seen: list[str] = []
     store.write(lambda c: c.set_trace_callback(seen.append))
-    assert store._reader is not None
-    store._reader.set_trace_callback(seen.append)
+    assert store._file.reader is not None
+    store._file.reader.set_trace_callback(seen.append)
     record = lease()
     store.put(record)
     store.change(record)
@@ -282,7 +284,7 @@ def test_what_is_looked_up_is_indexed(store: Store) -> None:
     store.fence(a_job(submitted=None), 9.0)
     store.remove(record)
     store.prune(5.0)
-    store._reader.set_trace_callback(None)
+    store._file.reader.set_trace_callback(None)
     store.write(lambda c: c.set_trace_callback(None))
     looks = [s for s in seen if s.split()[0] in ("SELECT", "UPDATE", "DELETE", "INSERT")]
     assert len(looks) >= 12

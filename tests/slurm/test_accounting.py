@@ -12,8 +12,9 @@ from setup_lab import SetUpLab
 
 from qrmi.errors import ResourceUnavailableError
 from qrmi.site.books.usage import JobUsage, ResourceUse
+from qrmi.site.running import CommandRefusedError
 from qrmi.site.slurm.accounting import SlurmAccounting, remark_of
-from qrmi.site.slurm.commands import SlurmCommands, SlurmRefusedError
+from qrmi.site.slurm.commands import SlurmCommands
 from qrmi.site.terms import Job
 from qrmi.testing.clock import FakeClock
 
@@ -111,7 +112,7 @@ def test_a_job_that_the_database_does_not_know_yet(slurm: Slurm) -> None:
     """It is told a little later than we: the books try again."""
     slurm.answer("scontrol", "Job has already finished for job 17", 1)
     slurm.answer("sacctmgr", " Nothing modified", 0)
-    with pytest.raises(SlurmRefusedError) as caught:
+    with pytest.raises(CommandRefusedError) as caught:
         slurm.accounting().report(usage())
     assert caught.value.retryable
 

@@ -13,7 +13,8 @@ from lab import is_installed, until
 from setup_lab import SetUpLab
 
 from qrmi.errors import ConfigError, ResourceUnavailableError
-from qrmi.site.slurm.commands import SlurmCommands, SlurmRefusedError, records
+from qrmi.site.running import CommandRefusedError
+from qrmi.site.slurm.commands import SlurmCommands, records
 from qrmi.site.slurm.switch import SlurmSwitch
 
 needs_slurm = [
@@ -186,7 +187,7 @@ class TestAway:
 
     def test_what_slurm_refuses(self, slurm: SetUpLab) -> None:
         """Slurm's own words are in the error."""
-        with pytest.raises(SlurmRefusedError, match="Invalid job id"):
+        with pytest.raises(CommandRefusedError, match="Invalid job id"):
             slurm.commands.run("scontrol", "show", "job", "99999")
 
 

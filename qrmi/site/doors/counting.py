@@ -51,9 +51,9 @@ class CountedLeases:
             self._last.pop(job.key, None)
         return self._leasing.end(job, why, patience_seconds=patience_seconds)
 
-    def leases(self) -> Iterator[LeaseRecord]:
+    def leases(self, place: str | None = None) -> Iterator[LeaseRecord]:
         """See `Leasing.leases`."""
-        return self._leasing.leases()
+        return self._leasing.leases(place)
 
     def _is_new(self, key: str, outcome: Outcome) -> bool:
         with self._lock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -31,15 +30,20 @@ class Lanes:
 
     async def run(self, call: Callable[[], _T], names: Iterable[str] = ()) -> _T:
         """Run a call, once it is its turn at each of these resources."""
-        async with contextlib.AsyncExitStack() as stack:
+        held: list[asyncio.Semaphore] = []
+        try:
             for name in sorted(set(names)):  # one order for all: nobody waits in a circle
                 turn = self._turns.setdefault(name, asyncio.Semaphore(self._of_one))
-                await stack.enter_async_context(turn)
+                await turn.acquire()
+                held.append(turn)
             self.running += 1
             try:
                 return await asyncio.get_running_loop().run_in_executor(self._pool, call)
             finally:
                 self.running -= 1
+        finally:
+            for turn in held:
+                turn.release()
 
     def close(self) -> None:
         """Take no more calls; those that run go on in their threads."""

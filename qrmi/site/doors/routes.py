@@ -157,14 +157,13 @@ class Routes:
         # The fence is what counts: where many wait for vendors, it does not wait for its turn.
         patience = 0.0 if self._ending.running >= _MOST_PATIENT else None
         end = functools.partial(leases.end, job, why, patience_seconds=patience)
-        ended = await self._ending.run(end)
-        self.waiters.changed()
-        return ended.as_json()
+        return (await self._ending.run(end)).as_json()
 
     async def _leases(self, ask: Ask) -> Any:
         leases = self._parts.leases
-        rows = await self.quick.run(lambda: [each.as_json() for each in leases.leases()])
         wanted = {key: ask.query[key] for key in _OF_A_JOB if key in ask.query}
+        place = "/".join(wanted.values()) if len(wanted) == len(_OF_A_JOB) else None
+        rows = await self.quick.run(lambda: [each.as_json() for each in leases.leases(place)])
         rows = [r for r in rows if all(r["job"][key] == wanted[key] for key in wanted)]
         return [r for r in rows if ask.peer.is_admin or r["job"]["uid"] == ask.peer.uid]
 

@@ -107,6 +107,11 @@ class Server:
             await self._runner.cleanup()
         self._routes.close()
 
+    @property
+    def anybody_waits(self) -> bool:
+        """Whether `changed` would concern anybody; any thread may ask."""
+        return self._routes.waiters.anybody
+
     def changed(self) -> None:
         """Something is there again: requests that wait ask once more."""
         self._routes.waiters.changed()

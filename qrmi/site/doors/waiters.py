@@ -18,6 +18,12 @@ class Waiters:
     def __init__(self) -> None:
         self._changed = asyncio.Event()
         self._closed = False
+        self._waiting = 0
+
+    @property
+    def anybody(self) -> bool:
+        """Whether there is a request that may have to wait; any thread may ask."""
+        return self._waiting > 0
 
     def changed(self) -> None:
         """Something was given back, or is there again: everybody asks once more, at once."""
@@ -33,6 +39,17 @@ class Waiters:
         self, ask: Callable[[], Awaitable[Answer]], seconds: float, is_gone: Callable[[], bool]
     ) -> Answer:
         """Ask until the answer is not "later", the time is over, or the one who waits is gone."""
+        if seconds <= 0:
+            return await ask()
+        self._waiting += 1  # before it asks: what changes then may concern it
+        try:
+            return await self._asked_again(ask, seconds, is_gone)
+        finally:
+            self._waiting -= 1
+
+    async def _asked_again(
+        self, ask: Callable[[], Awaitable[Answer]], seconds: float, is_gone: Callable[[], bool]
+    ) -> Answer:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         pause = _SHORTEST

@@ -6,9 +6,7 @@ vendor may have. What came of it, and when, is what the books are kept from.
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,16 +14,15 @@ from typing import Any
 
 import attrs
 
-from qrmi.errors import ConfigError, Owner
 from qrmi.site.books.usage import TaskUse
-from qrmi.site.lending.committing import Committer
+from qrmi.site.keeping.database import Database
 from qrmi.tasks import TaskStatus
 
 __all__ = ["TaskRow", "TaskTable"]
 
 _FILE_NAME = "tasks.sqlite"
 _VERSION = 1
-_SCHEMA = f"""
+_SCHEMA = """
 CREATE TABLE task (
     id INTEGER PRIMARY KEY,
     uid INTEGER NOT NULL,
@@ -51,7 +48,6 @@ CREATE UNIQUE INDEX task_key ON task (uid, resource, key) WHERE key IS NOT NULL 
 CREATE INDEX task_id ON task (resource, task);
 CREATE INDEX task_job ON task (job);
 CREATE INDEX task_place ON task (uid, resource, asked);
-PRAGMA user_version = {_VERSION};
 """
 
 
@@ -117,8 +113,9 @@ class TaskRow:
         )
 
 
-_COLUMNS = ", ".join(field.name for field in attrs.fields(TaskRow))
-_PLACES = ", ".join("?" * (len(attrs.fields(TaskRow)) - 1))
+_NAMES = tuple(field.name for field in attrs.fields(TaskRow))
+_COLUMNS = ", ".join(_NAMES)
+_PLACES = ", ".join("?" * (len(_NAMES) - 1))
 _INSERT = f"INSERT INTO task ({_COLUMNS.removeprefix('id, ')}) VALUES ({_PLACES})"
 
 
@@ -131,11 +128,8 @@ class TaskTable:
     """
 
     def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
-        self._path = folder / _FILE_NAME
         self._now = now
-        self._lock = threading.Lock()
-        self._committer: Committer | None = None
-        self._reader: sqlite3.Connection | None = None
+        self._file = Database(folder / _FILE_NAME, schema=_SCHEMA, version=_VERSION)
 
     def open(self) -> None:
         """Open the file, made at first use.
@@ -143,33 +137,11 @@ class TaskTable:
         Raises:
             ConfigError: it cannot be used, or is of a version that this one does not know.
         """
-        try:
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-            writer = _connection(self._path)
-            writer.execute("PRAGMA journal_mode = WAL")
-            writer.execute("PRAGMA synchronous = FULL")
-            (version,) = writer.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                writer.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
-            elif version != _VERSION:
-                raise sqlite3.DatabaseError(f"it is of version {version}")
-            self._reader = _connection(self._path)
-        except (OSError, sqlite3.Error) as error:
-            raise ConfigError(
-                f"{self._path} cannot be used: {error}",
-                owner=Owner.SITE,
-                hint="check the state folder of qrmid: space, permissions",
-            ) from error
-        self._committer = Committer(writer)
+        self._file.open()
 
     def close(self) -> None:
         """Finish what is being written."""
-        if self._committer is not None:
-            self._committer.close()
-        with self._lock:
-            if self._reader is not None:
-                self._reader.close()
-                self._reader = None
+        self._file.close()
 
     # --- what is written ------------------------------------------------------------------------
 
@@ -180,7 +152,7 @@ class TaskTable:
         def work(connection: sqlite3.Connection) -> int:
             return int(connection.execute(_INSERT, attrs.astuple(kept)[1:]).lastrowid or 0)
 
-        return attrs.evolve(kept, id=self._write(work))
+        return attrs.evolve(kept, id=self._file.write(work))
 
     def started(self, row: TaskRow, task: str) -> TaskRow:
         """The vendor gave it this id."""
@@ -213,11 +185,13 @@ class TaskTable:
         parts = [attrs.evolve(batch, id=0, key=None, shots=None, task=task) for task in new]
         rows = [attrs.astuple(part)[1:] for part in parts]
         if rows:
-            self._write(lambda connection: connection.executemany(_INSERT, rows) and None)
+            self._file.write(lambda connection: connection.executemany(_INSERT, rows) and None)
 
     def prune(self, before: float) -> None:
         """Forget tasks that were asked for before a time: their users can reach them no more."""
-        self._write(lambda c: c.execute("DELETE FROM task WHERE asked < ?", (before,)) and None)
+        self._file.write(
+            lambda c: c.execute("DELETE FROM task WHERE asked < ?", (before,)) and None
+        )
 
     def _changed(self, row: TaskRow, **changes: Any) -> TaskRow:
         names = ", ".join(f"{name} = ?" for name in changes)
@@ -226,13 +200,8 @@ class TaskTable:
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(f"UPDATE task SET {names} WHERE id = ?", values)
 
-        self._write(work)
+        self._file.write(work)
         return attrs.evolve(row, **changes)
-
-    def _write(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
-        if self._committer is None:
-            raise RuntimeError("open the table first")
-        return self._committer.write(work)
 
     # --- what is read ---------------------------------------------------------------------------
 
@@ -267,13 +236,5 @@ class TaskTable:
         return next(iter(self._rows(where, uid, resource)), None)
 
     def _rows(self, where: str, *values: object) -> list[TaskRow]:
-        names = [field.name for field in attrs.fields(TaskRow)]
-        with self._lock:
-            if self._reader is None:
-                raise RuntimeError("the table is not open")
-            found = self._reader.execute(f"SELECT {_COLUMNS} FROM task WHERE {where}", values)
-            return [TaskRow(**dict(zip(names, row, strict=True))) for row in found.fetchall()]
-
-
-def _connection(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        rows = self._file.read(f"SELECT {_COLUMNS} FROM task WHERE {where}", values)
+        return [TaskRow(**dict(zip(_NAMES, row, strict=True))) for row in rows]

@@ -1,32 +1,31 @@
-"""Grid Engine's commands, run from a daemon: by path, with a time-out and a clean environment."""
+"""Grid Engine's commands: where they are, what they need, and what they print."""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 
-from qrmi.errors import ConfigError, Owner, ResourceUnavailableError
+from qrmi.errors import Owner
+from qrmi.site.running import CommandRefusedError, Controller
 
-__all__ = ["Commands", "RefusedError"]
+__all__ = ["Commands"]
 
 _FOLDERS = "/usr/lib/gridengine:/usr/bin:/bin:/usr/local/bin"
-_LONGEST_TEXT = 300
-_LONGEST_REPLY = 256 * 1024 * 1024
-_SILENT = (
-    "unable to send message to qmaster",
-    "unable to contact qmaster",
-    "error: commlib error",
-    "cannot reach qmaster",
+_QMASTER = Controller(
+    name="qmaster",
+    silent=(
+        "unable to send message to qmaster",
+        "unable to contact qmaster",
+        "error: commlib error",
+        "cannot reach qmaster",
+    ),
+    alive="`qconf -sh`",
+    install="install Grid Engine's commands here, or name qconf and qstat in [gridengine]",
 )
-
-
-class RefusedError(ResourceUnavailableError):
-    """A command answered that it did not do what it was asked to."""
 
 
 @attrs.frozen(kw_only=True)
@@ -54,29 +53,16 @@ class Commands:
         """Run a command and return what it printed.
 
         Raises:
-            RefusedError: it answered with an error.
+            CommandRefusedError: it answered with an error.
             ResourceUnavailableError: it did not answer in time, or qmaster is not there.
             ConfigError: there is no such command.
         """
-        try:
-            done = subprocess.run(
-                [self.path(command), *arguments],
-                env=self.variables(),
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=self.timeout_seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise ResourceUnavailableError(
-                f"{command} did not answer within {self.timeout_seconds:g} s", hint=_ALIVE
-            ) from None
-        except OSError as error:
-            raise _no_command(command) from error
-        if done.returncode == 0:
-            return done.stdout.decode(errors="replace")
-        raise _refusal(command, (done.stderr + done.stdout).decode(errors="replace"))
+        return _QMASTER.output(
+            command,
+            [self.path(command), *arguments],
+            environment=self.variables(),
+            seconds=self.timeout_seconds,
+        )
 
     def xml(self, command: str, *arguments: str) -> ElementTree.Element:
         """Run a command that prints XML. Raises as `run`, and where it is none."""
@@ -84,7 +70,7 @@ class Commands:
         try:
             return ElementTree.fromstring(_mended(reply))
         except ElementTree.ParseError as error:
-            raise RefusedError(f"{command} did not print XML", owner=Owner.SITE) from error
+            raise CommandRefusedError(f"{command} did not print XML", owner=Owner.SITE) from error
 
     def path(self, command: str) -> str:
         """A command's absolute path. Raises `ConfigError`."""
@@ -96,7 +82,7 @@ class Commands:
         below = ":".join(str(path) for path in Path(self.root or "/nowhere").glob("bin/*"))
         found = shutil.which(named, path=f"{below}:{_FOLDERS}" if below else _FOLDERS)
         if not found:
-            raise _no_command(command)
+            raise _QMASTER.missing(command, command)
         return found
 
     def variables(self) -> dict[str, str]:
@@ -106,24 +92,6 @@ class Commands:
         return {**plain, **root, **self.environment}
 
 
-_ALIVE = "`qconf -sh` says whether qmaster is up; the daemon goes on asking"
-
-
 def _mended(reply: str) -> str:
     """Grid Engine 8.1.9 writes ``%lt;`` for ``<``, and lets control characters through."""
     return "".join(c for c in reply if c >= " " or c in "\n\t")
-
-
-def _refusal(command: str, text: str) -> ResourceUnavailableError:
-    line = " ".join(text.split())[:_LONGEST_TEXT]
-    if any(word in text.lower() for word in _SILENT):
-        return ResourceUnavailableError(f"qmaster does not answer {command}", hint=_ALIVE)
-    return RefusedError(f"{command}: {line or 'it failed'}", owner=Owner.SITE)
-
-
-def _no_command(command: str) -> ConfigError:
-    return ConfigError(
-        f"there is no command {command}",
-        owner=Owner.SITE,
-        hint="install Grid Engine's commands here, or name qconf and qstat in [gridengine]",
-    )

@@ -249,9 +249,13 @@ class Leasing:
         """What there is of a key: a lease, or the refusal of one."""
         return self._store.lease(key)
 
-    def leases(self) -> Iterator[LeaseRecord]:
-        """All that are not over, oldest first; refusals are none. Read by and by."""
-        return self._store.leases()
+    def leases(self, place: str | None = None) -> Iterator[LeaseRecord]:
+        """All that are not over, oldest first; refusals are none. Read by and by.
+
+        Args:
+            place: only those of a job, by ``scheduler/cluster/id``.
+        """
+        return self._store.leases(place=place)
 
     def of_job(self, scheduler: str, cluster: str, id: str) -> LeaseRecord | None:  # noqa: A002
         """The newest lease of a job: the one that it holds, if it does; else how it is refused."""

@@ -1,23 +1,21 @@
 """The site's memory: leases and fences in one SQLite file, on disk before anybody acts on them.
 
-What is written is flushed (WAL, ``synchronous=FULL``) before the call returns; writes of many
-threads share a flush. One daemon at a time: the folder is locked, and the kernel lets go of the
-lock when the process ends, however it ends.
+What is written is flushed before the call returns. One daemon at a time: the folder is locked, and
+the kernel lets go of the lock when the process ends, however it ends.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 
 from qrmi.errors import ConfigError, Owner
-from qrmi.site.lending.committing import Committer
+from qrmi.site.keeping.database import Database
 from qrmi.site.lending.folder_lock import locked
 from qrmi.site.lending.lease_states import LeaseRecord, LeaseState
 from qrmi.site.lending.store_rows import (
@@ -52,10 +50,8 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = threading.Lock()
         self._held_lock: int | None = None
-        self._committer: Committer | None = None
-        self._reader: sqlite3.Connection | None = None
+        self._file = Database(folder / FILE_NAME, schema=SCHEMA, version=SCHEMA_VERSION)
 
     def open(self) -> None:
         """Lock the folder and open the file.
@@ -67,8 +63,8 @@ class Store:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._held_lock = locked(self._folder)
-            writer = self._connected()
-        except (OSError, sqlite3.Error) as error:
+            self._file.open()
+        except OSError as error:
             self.close()
             raise ConfigError(
                 f"the state folder {self._folder} cannot be used: {error}",
@@ -78,31 +74,10 @@ class Store:
         except BaseException:
             self.close()
             raise
-        self._committer = Committer(writer)
-
-    def _connected(self) -> sqlite3.Connection:
-        path = self._folder / FILE_NAME
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        writer = _connection(path)
-        try:
-            writer.execute("PRAGMA journal_mode = WAL")
-            writer.execute("PRAGMA synchronous = FULL")
-            _prepare(writer, path)
-            self._reader = _connection(path)
-            self._reader.execute("PRAGMA query_only = ON")
-        except BaseException:
-            writer.close()
-            raise
-        return writer
 
     def close(self) -> None:
         """Finish what is being written and let go of the folder. Closing twice is no error."""
-        if self._committer is not None:
-            self._committer.close()
-        with self._lock:
-            if self._reader is not None:
-                self._reader.close()
-                self._reader = None
+        self._file.close()
         if self._held_lock is not None:
             os.close(self._held_lock)
             self._held_lock = None
@@ -191,15 +166,15 @@ class Store:
         Raises:
             ResourceUnavailableError: it could not be written, and nothing of it was.
         """
-        if self._committer is None:
-            raise RuntimeError("open the store first")
-        return self._committer.write(work)
+        return self._file.write(work)
 
     # --- what is read -------------------------------------------------------------------------
 
     def is_fenced(self, job: Job) -> bool:
         """Whether requests of this submission are not let through any more."""
-        rows = self._read("SELECT name, before FROM fence WHERE name IN (?, ?)", (job.key, job.run))
+        rows = self._file.read(
+            "SELECT name, before FROM fence WHERE name IN (?, ?)", (job.key, job.run)
+        )
         return any(
             name == job.key or job.submitted is None or job.submitted <= before
             for name, before in rows
@@ -207,28 +182,35 @@ class Store:
 
     def lease(self, key: str) -> LeaseRecord | None:
         """What there is of a key."""
-        rows = self._read(f"SELECT {COLUMNS} FROM lease WHERE key = ?", (key,))
+        rows = self._file.read(f"SELECT {COLUMNS} FROM lease WHERE key = ?", (key,))
         return record_of(rows[0]) if rows else None
 
     def newest(self, place: str) -> LeaseRecord | None:
         """The newest lease, or refusal, of a job by ``scheduler/cluster/id``; held ones first."""
-        rows = self._read(
+        rows = self._file.read(
             f"SELECT {COLUMNS} FROM lease WHERE place = ? "
             "ORDER BY state = 'held' DESC, since DESC, id DESC LIMIT 1",
             (place,),
         )
         return record_of(rows[0]) if rows else None
 
-    def leases(self, *states: LeaseState) -> Iterator[LeaseRecord]:
-        """Those in one of the states, all but refusals by default, oldest first; read by and by."""
+    def leases(self, *states: LeaseState, place: str | None = None) -> Iterator[LeaseRecord]:
+        """Those in one of the states, all but refusals by default, oldest first; read by and by.
+
+        Args:
+            *states: which.
+            place: only those of a job, by ``scheduler/cluster/id``.
+        """
         wanted = states or (LeaseState.ASKING, LeaseState.HELD, LeaseState.ENDING)
-        marks = ", ".join("?" * len(wanted))
+        where = f"state IN ({', '.join('?' * len(wanted))})"
+        values = [*map(str, wanted)]
+        if place is not None:
+            where, values = f"{where} AND place = ?", [*values, place]
         last = -1
         while True:
-            rows = self._read(
-                f"SELECT id, {COLUMNS} FROM lease WHERE id > ? AND state IN ({marks}) "
-                "ORDER BY id LIMIT ?",
-                (last, *map(str, wanted), _PAGE),
+            rows = self._file.read(
+                f"SELECT id, {COLUMNS} FROM lease WHERE id > ? AND {where} ORDER BY id LIMIT ?",
+                (last, *values, _PAGE),
             )
             for row in rows:
                 yield record_of(row[1:])
@@ -238,26 +220,4 @@ class Store:
 
     def counts(self) -> dict[str, int]:
         """How many leases there are, by state."""
-        return dict(self._read("SELECT state, count(*) FROM lease GROUP BY state", ()))
-
-    def _read(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
-        with self._lock:
-            if self._reader is None:
-                raise RuntimeError("the store is not open")
-            return self._reader.execute(statement, values).fetchall()
-
-
-def _connection(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
-    elif version != SCHEMA_VERSION:
-        raise ConfigError(
-            f"{path} is of version {version}, this qrmid knows {SCHEMA_VERSION}",
-            owner=Owner.SITE,
-            hint="run the qrmid that wrote it, or let its leases end and move the file away",
-        )
+        return dict(self._file.read("SELECT state, count(*) FROM lease GROUP BY state"))

@@ -26,7 +26,7 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 COLUMNS = "job, state, lease, parts, since, granted, limit_seconds, reason, hint"
-SCHEMA = f"""
+SCHEMA = """
 CREATE TABLE lease (
     id INTEGER PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
@@ -51,7 +51,6 @@ CREATE TABLE fence (
     at REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX fence_at ON fence (at);
-PRAGMA user_version = {SCHEMA_VERSION};
 """
 INSERT = (
     "INSERT OR REPLACE INTO lease (key, run, place, state, job, lease, parts, since, granted,"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from qrmi.errors import QrmiError, ResourceUnavailableError
 from qrmi.site.books.usage import JobUsage
-from qrmi.site.slurm.commands import SlurmCommands, SlurmRefusedError
+from qrmi.site.running import CommandRefusedError
+from qrmi.site.slurm.commands import SlurmCommands
 from qrmi.site.terms import Job
 from qrmi.waiting import Clock, SystemClock
 
@@ -57,7 +58,7 @@ class SlurmAccounting:
             raise ResourceUnavailableError(f"job {job.id}: Slurm was silent a moment ago")
         try:
             return self._written(job, f"AdminComment={remark}")
-        except SlurmRefusedError:
+        except CommandRefusedError:
             raise
         except QrmiError:
             self._silent_until = self._clock.monotonic() + _PAUSE_SECONDS
@@ -67,13 +68,13 @@ class SlurmAccounting:
         try:
             self._commands.run("scontrol", "update", f"JobId={job.id}", value)
             return True
-        except SlurmRefusedError:
+        except CommandRefusedError:
             if not self._with_database():
                 return False
         where = ["where", f"jobid={job.id}", f"cluster={job.cluster}"]
         shown = self._commands.run("sacctmgr", "-i", "modify", "job", *where, "set", value)
         if any(word in shown for word in _UNKNOWN):
-            raise SlurmRefusedError(f"slurmdbd does not know job {job.id} yet")
+            raise CommandRefusedError(f"slurmdbd does not know job {job.id} yet")
         return True
 
     def _with_database(self) -> bool:

@@ -1,25 +1,35 @@
-"""Slurm's commands as a daemon runs them: absolute paths, time-outs, a clean environment."""
+"""Slurm's commands: which there are, what they need, and what they print."""
 
 from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 
 import attrs
 
-from qrmi.errors import ConfigError, Owner, QrmiError, ResourceUnavailableError
+from qrmi.errors import QrmiError
+from qrmi.site.running import Controller
 
-__all__ = ["SlurmCommands", "SlurmRefusedError", "program_path", "records"]
+__all__ = ["SlurmCommands", "program_path", "records"]
 
 _FOLDERS = "/usr/bin:/bin:/usr/local/bin:/usr/sbin:/usr/local/sbin:/opt/slurm/bin"
-_LONGEST_TEXT = 300
 _KEY = re.compile(r"(?:^|(?<= ))([A-Za-z][\w/:]*)=")
 
 
-class SlurmRefusedError(ResourceUnavailableError):
-    """A command answered that it did not do what it was asked to."""
+_SLURMCTLD = Controller(
+    name="slurmctld",
+    silent=(
+        "unable to contact slurm controller",
+        "connection refused",
+        "socket timed out",
+        "zero bytes were transmitted",
+        "in standby mode",
+        "protocol authentication error",
+    ),
+    alive="`scontrol ping`",
+    install="install Slurm's commands here, or name the path as `{command}` of [slurm]",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -42,31 +52,16 @@ class SlurmCommands:
         """Run ``scontrol``, ``squeue`` or ``sacctmgr`` and return what it wrote; times are epochs.
 
         Raises:
-            SlurmRefusedError: it answered with an error.
+            CommandRefusedError: it answered with an error.
             ResourceUnavailableError: it did not answer in time, or the controller is not there.
             ConfigError: there is no such command.
         """
-        line = [program_path(getattr(self, command), command), *arguments]
-        try:
-            done = subprocess.run(
-                line,
-                env=self._environment(),
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=self.timeout_seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise ResourceUnavailableError(
-                f"{command} did not answer within {self.timeout_seconds:g} s",
-                hint="`scontrol ping` says whether slurmctld is up",
-            ) from None
-        except OSError as error:
-            raise _no_command(command, line[0]) from error
-        if done.returncode == 0:
-            return done.stdout.decode(errors="replace")
-        raise _refusal(command, (done.stderr + done.stdout).decode(errors="replace"))
+        return _SLURMCTLD.output(
+            command,
+            [program_path(getattr(self, command), command), *arguments],
+            environment=self._environment(),
+            seconds=self.timeout_seconds,
+        )
 
     def version(self) -> tuple[int, int] | None:
         """Year and month of the commands' version; ``None`` when they do not say."""
@@ -81,26 +76,6 @@ class SlurmCommands:
         return {"PATH": _FOLDERS, "LC_ALL": "C", "SLURM_TIME_FORMAT": "%s", **conf}
 
 
-_SILENT = (
-    "Unable to contact slurm controller",
-    "Connection refused",
-    "Socket timed out",
-    "Zero Bytes were transmitted",
-    "in standby mode",
-    "Protocol authentication error",
-)
-
-
-def _refusal(command: str, text: str) -> ResourceUnavailableError:
-    line = " ".join(text.split())[:_LONGEST_TEXT]
-    if any(word in text for word in _SILENT):
-        return ResourceUnavailableError(
-            f"slurmctld does not answer {command}",
-            hint="`scontrol ping` says whether it is up; the daemon goes on asking",
-        )
-    return SlurmRefusedError(f"{command}: {line or 'it failed'}", owner=Owner.SITE, hint="")
-
-
 def program_path(program: str, command: str) -> str:
     """The absolute path of a command of Slurm's.
 
@@ -113,16 +88,8 @@ def program_path(program: str, command: str) -> str:
     """
     found = program if program.startswith("/") else shutil.which(program, path=_FOLDERS)
     if not found:
-        raise _no_command(command, program)
+        raise _SLURMCTLD.missing(command, program)
     return found
-
-
-def _no_command(command: str, program: str) -> ConfigError:
-    return ConfigError(
-        f"there is no command {program}",
-        owner=Owner.SITE,
-        hint=f"install Slurm's commands here, or name the path as `{command}` of [slurm]",
-    )
 
 
 def records(text: str) -> Iterator[dict[str, str]]:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Set
 import attrs
 
 from qrmi.schedulers.slurm_licenses import POOL, parse, wanted
-from qrmi.site.slurm.commands import SlurmCommands, SlurmRefusedError, records
+from qrmi.site.running import CommandRefusedError
+from qrmi.site.slurm.commands import SlurmCommands, records
 
 __all__ = ["Remarks"]
 
@@ -85,13 +86,13 @@ class Remarks:
         """One job, or all; of one that is gone meanwhile nothing."""
         try:
             return self._commands.run("scontrol", "-o", "show", "job", *filter(None, [job]))
-        except SlurmRefusedError:
+        except CommandRefusedError:
             return ""
 
     def _write(self, ids: list[str], values: list[str]) -> None:
         try:
             self._commands.run("scontrol", "update", f"JobId={','.join(ids)}", *values)
-        except SlurmRefusedError:  # one of them has begun or ended meanwhile
+        except CommandRefusedError:  # one of them has begun or ended meanwhile
             return
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import attrs
 
 from qrmi.schedulers.slurm_licenses import POOL, license_of
-from qrmi.site.slurm.commands import SlurmCommands, SlurmRefusedError, records
+from qrmi.site.running import CommandRefusedError
+from qrmi.site.slurm.commands import SlurmCommands, records
 from qrmi.site.slurm.remarks import Remarks
 
 __all__ = ["SlurmSwitch"]
@@ -163,7 +164,7 @@ class SlurmSwitch:
             return
         try:
             self._tell("delete", f"ReservationName={reservation}")
-        except SlurmRefusedError as error:
+        except CommandRefusedError as error:
             if "invalid" not in error.message:  # somebody was faster
                 raise
 

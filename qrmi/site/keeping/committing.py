@@ -1,4 +1,4 @@
-"""Writes to SQLite from many threads, committed together by one."""
+"""Writes to SQLite from many threads, committed together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from qrmi.errors import Owner, QrmiError, ResourceUnavailableError
@@ -22,33 +21,39 @@ _MOST_TOGETHER = 256
 class _Order:
     """One write, and the thread that waits for it."""
 
-    __slots__ = ("answer", "done", "error", "work")
+    __slots__ = ("answer", "error", "is_settled", "turn", "work")
 
     def __init__(self, work: _Work) -> None:
         self.work = work
-        self.done = threading.Lock()  # quicker than an event, which is waited for once, too
-        self.done.acquire()
+        self.turn = threading.Lock()  # quicker than an event, and waited for once, too
+        self.turn.acquire()
+        self.is_settled = False
         self.answer: Any = None
         self.error: BaseException | None = None
 
 
 class Committer:
-    """One thread that writes; what came while it was busy is flushed to the disk together.
+    """Writes of many threads to one connection; those that come together are flushed together.
+
+    No thread of its own: who finds nobody writing writes what everybody waits for, its own order
+    first; of those who came meanwhile, the first writes for the others next.
 
     Args:
-        connection: used by that thread alone from now on; it is closed with it.
+        connection: nobody else's from now on; it is closed by `close`.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._orders: SimpleQueue[_Order | None] = SimpleQueue()
         self._lock = threading.Lock()
+        self._rests = threading.Condition(self._lock)
+        self._orders: list[_Order] = []
+        self._is_writing = False
         self._is_closed = False
-        self._thread = threading.Thread(target=self._run, name="qrmid-store", daemon=True)
-        self._thread.start()
 
     def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Have ``work`` done in a transaction; return its answer once that is on disk.
+
+        It may be done in another thread, which waits for this kind of thing, too.
 
         Raises:
             ResourceUnavailableError: it could not be written, and nothing of it was.
@@ -57,8 +62,12 @@ class Committer:
         with self._lock:
             if self._is_closed:
                 raise _unwritable("it is closed")
-            self._orders.put(order)
-        order.done.acquire()
+            self._orders.append(order)
+            is_first, self._is_writing = not self._is_writing, True
+        if not is_first:
+            order.turn.acquire()  # it is written, or the first of those that wait
+        if not order.is_settled:
+            self._write_waiting()
         if isinstance(order.error, sqlite3.Error):
             raise _unwritable(str(order.error)) from order.error
         if order.error is not None:
@@ -69,30 +78,26 @@ class Committer:
     def close(self) -> None:
         """Finish what was ordered, and close the connection."""
         with self._lock:
-            if not self._is_closed:
-                self._is_closed = True
-                self._orders.put(None)
-        self._thread.join()
-
-    def _run(self) -> None:
-        while (order := self._orders.get()) is not None:
-            orders, is_last = self._waiting(order)
-            self._commit(orders)
-            if is_last:
-                break
+            self._is_closed = True
+            while self._is_writing:
+                self._rests.wait()
         self._connection.close()
 
-    def _waiting(self, first: _Order) -> tuple[list[_Order], bool]:
-        orders = [first]
-        while len(orders) < _MOST_TOGETHER:
-            try:
-                order = self._orders.get_nowait()
-            except Empty:
-                break
-            if order is None:
-                return orders, True
-            orders.append(order)
-        return orders, False
+    def _write_waiting(self) -> None:
+        """Write what waits, and let the next one write what came meanwhile."""
+        with self._lock:
+            orders = self._orders[:_MOST_TOGETHER]
+            del self._orders[:_MOST_TOGETHER]
+        self._commit(orders)
+        with self._lock:
+            next_one = self._orders[0] if self._orders else None
+            if next_one is None:
+                self._is_writing = False
+                self._rests.notify_all()
+        if next_one is not None:
+            next_one.turn.release()
+        for order in orders:
+            order.turn.release()
 
     def _commit(self, orders: list[_Order]) -> None:
         try:
@@ -101,10 +106,10 @@ class Committer:
                 self._do(order)
             self._connection.execute("COMMIT")
         except BaseException as error:
-            _log.error("the leases cannot be written: %s", error)
+            _log.error("the state folder cannot be written to: %s", error)
             self._undo(orders, error)
         for order in orders:
-            order.done.release()
+            order.is_settled = True
 
     def _do(self, order: _Order) -> None:
         """A write that fails leaves the others of its transaction alone."""
@@ -121,14 +126,14 @@ class Committer:
             try:
                 self._connection.execute("ROLLBACK")
             except sqlite3.Error as second:
-                _log.error("the leases cannot be rolled back: %s", second)
+                _log.error("a write cannot be rolled back: %s", second)
         for order in orders:
             order.error = order.error or error
 
 
 def _unwritable(why: str) -> QrmiError:
     return ResourceUnavailableError(
-        f"the site cannot write down its leases: {why}",
+        f"qrmid cannot write to its state folder: {why}",
         owner=Owner.SITE,
         retryable=True,
         hint="the site has to look after the state folder of qrmid: space, permissions",
