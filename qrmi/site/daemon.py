@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -81,7 +82,10 @@ class _Daemon:
             self._peers,
             socket_path=settings.socket,
             address=settings.address() if settings.listen else None,
+            one_core=settings.one_core,
         )
+        gc.collect()
+        gc.freeze()  # what is loaded now stays: it need not be gone through again and again
         await self._server.start()
         _log.info("serving on %s", settings.socket)
         if settings.listen:

@@ -86,6 +86,7 @@ class SiteSettings:
         poll_seconds: how often each resource is asked whether it is there.
         reap_seconds: how often leases are compared with the scheduler's jobs.
         lost_seconds: a job whose host has not been heard of for so long is over.
+        one_core: whether the threads that lend are kept on one core.
         slurm, gridengine: the sections of the schedulers.
     """
 
@@ -100,6 +101,7 @@ class SiteSettings:
     poll_seconds: float = attrs.field(default=10.0, validator=_POSITIVE)
     reap_seconds: float = attrs.field(default=30.0, validator=_POSITIVE)
     lost_seconds: float = attrs.field(default=600.0, validator=_POSITIVE)
+    one_core: bool = True
     slurm: SlurmSettings = SlurmSettings()
     gridengine: GridEngineSettings = GridEngineSettings()
     path: Path | None = None

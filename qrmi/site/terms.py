@@ -10,7 +10,7 @@ import enum
 import functools
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Self
 
 import attrs
@@ -18,6 +18,8 @@ import attrs
 from qrmi.errors import InvalidInputError
 
 __all__ = ["Answer", "Ended", "Grant", "Job", "Message", "Outcome", "Want"]
+
+_Fits = Callable[[object], bool]
 
 _LONGEST_TEXT = 1000
 _MOST_NAMES = 64
@@ -59,8 +61,12 @@ class Message:
         """
         if not isinstance(data, Mapping):
             raise InvalidInputError(f"{cls.__name__.lower()} must be an object")
-        known = {field.name for field in attrs.fields(cls)}  # type: ignore[arg-type]
-        given = {name: _read(cls, name, data[name]) for name in known if name in data}
+        checks = _checks(cls)  # type: ignore[arg-type]
+        given = {name: data[name] for name in checks if name in data}
+        for name, value in given.items():
+            if not checks[name](value):
+                text = f"{cls.__name__.lower()}.{name} has the wrong type, or is too long"
+                raise InvalidInputError(text)
         try:
             return cls(**given)
         except (TypeError, ValueError) as error:
@@ -105,7 +111,12 @@ class Job(Message):
     @property
     def run(self) -> str:
         """The key without the time of submission."""
-        return f"{self.scheduler}/{self.cluster}/{self.id}/{self.restart}"
+        return f"{self.place}/{self.restart}"
+
+    @property
+    def place(self) -> str:
+        """What its scheduler knows it by, whichever of its runs: ``scheduler/cluster/id``."""
+        return f"{self.scheduler}/{self.cluster}/{self.id}"
 
 
 @attrs.frozen(kw_only=True)
@@ -189,37 +200,48 @@ class Ended(Message):
     pending: tuple[str, ...] = attrs.field(default=(), converter=_texts)
 
 
-def _read(cls: type, name: str, value: object) -> Any:
-    """Check a field's JSON value against its annotation; a tuple comes as a list."""
-    wanted = _hints(cls)[name]
-    if not _fits(value, wanted):
-        raise InvalidInputError(f"{cls.__name__.lower()}.{name} has the wrong type, or is too long")
-    return value
-
-
 @functools.cache
-def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+def _checks(cls: Hashable) -> dict[str, _Fits]:
+    """By field of a class, what tells whether a JSON value fits its annotation."""
+    hints = typing.get_type_hints(cls)
+    return {field.name: _check_of(hints[field.name]) for field in attrs.fields(cls)}  # type: ignore[arg-type]
 
 
-def _fits(value: object, wanted: Any) -> bool:
+def _check_of(wanted: Any) -> _Fits:
+    """What tells whether a JSON value fits a type; a tuple comes as a list."""
     origin = typing.get_origin(wanted)
     if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, each) for each in typing.get_args(wanted))
+        some = [_check_of(each) for each in typing.get_args(wanted)]
+        return lambda value: any(fits(value) for fits in some)
     if origin is tuple:
-        inner = typing.get_args(wanted)[0]
-        return isinstance(value, list | tuple) and all(_fits(each, inner) for each in value)
+        fits = _check_of(typing.get_args(wanted)[0])
+        return lambda value: isinstance(value, list | tuple) and all(map(fits, value))
     if origin is dict:
-        inner = typing.get_args(wanted)[1]
-        return isinstance(value, dict) and all(_fits(each, inner) for each in value.values())
-    if wanted is type(None):
-        return value is None
-    if wanted is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if wanted is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+        fits = _check_of(typing.get_args(wanted)[1])
+        return lambda value: isinstance(value, dict) and all(map(fits, value.values()))
     if issubclass(wanted, enum.Enum):
-        return isinstance(value, str) and value in set(wanted)
+        words = frozenset(wanted)
+        return lambda value: isinstance(value, str) and value in words
     if issubclass(wanted, Message):
-        return isinstance(value, dict)
-    return isinstance(value, wanted) and (wanted is not str or len(value) <= _LONGEST_TEXT)
+        return lambda value: isinstance(value, dict)
+    return _PLAIN[wanted]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _LONGEST_TEXT
+
+
+_PLAIN: dict[Any, _Fits] = {
+    type(None): lambda value: value is None,
+    float: _is_number,
+    int: _is_count,
+    str: _is_text,
+}

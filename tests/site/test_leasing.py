@@ -201,7 +201,7 @@ def test_fences_are_forgotten_after_their_time(site: Opened) -> None:
     assert here.leasing.acquire(a_job("1"), wants("emu")).outcome is Outcome.ENDED
     here.clock.at += 4000
     here.leasing.reap(lambda job: None)
-    assert not here.store.is_fenced(a_job("1"))
+    assert not here.store.known(a_job("1"))[0]
     assert here.leasing.of_job("slurm", "lab", "2") is None
 
 

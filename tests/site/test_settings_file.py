@@ -28,6 +28,7 @@ public_url = "http://qpu1:7411"
 poll_seconds = 5
 reap_seconds = 0.5
 lost_seconds = 60.0
+one_core = false
 [slurm]
 enabled = true
 scontrol = "/usr/bin/scontrol"
@@ -53,6 +54,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert read.slurm.conf == "/etc/slurm/slurm.conf"
     assert read.gridengine.environment == {"SGE_QMASTER_PORT": "6444"}
     assert (read.poll_seconds, read.reap_seconds, read.lost_seconds) == (5, 0.5, 60.0)
+    assert not read.one_core
 
 
 def test_an_empty_file_will_do(tmp_path: Path) -> None:

@@ -90,8 +90,8 @@ def test_what_was_written_is_there_for_the_next_daemon(store: Store, tmp_path: P
     again = Store(tmp_path / "state")
     again.open()
     assert again.lease(record.key) == record
-    assert again.is_fenced(a_job("2"))
-    assert not again.is_fenced(a_job("3"))
+    assert again.known(a_job("2"))[0]
+    assert not again.known(a_job("3"))[0]
     again.close()
     again.close()
 
@@ -279,7 +279,7 @@ def test_what_is_looked_up_is_indexed(store: Store) -> None:
     store.change(record)
     store.lease(record.key)
     store.newest("slurm/lab/1")
-    store.is_fenced(record.job)
+    store.known(record.job)
     store.fence(record.job, 9.0)
     store.fence(a_job(submitted=None), 9.0)
     store.remove(record)
@@ -289,7 +289,7 @@ def test_what_is_looked_up_is_indexed(store: Store) -> None:
     looks = [s for s in seen if s.split()[0] in ("SELECT", "UPDATE", "DELETE", "INSERT")]
     assert len(looks) >= 12
     for statement in looks:
-        plan = store._read(f"EXPLAIN QUERY PLAN {statement}", ())
+        plan = store.read(f"EXPLAIN QUERY PLAN {statement}", ())
         assert not any(row[3].startswith("SCAN lease") for row in plan), statement
         assert not any(row[3].startswith("SCAN fence") for row in plan), statement
     store.close()

@@ -101,11 +101,7 @@ class OpenAccounts:
             patience_seconds: how long one is held back whose resources have not all been given
                 back: tasks that are stopped with it may still have to be counted.
         """
-
-        def work(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-            return connection.execute(_CLOSED, (patience_seconds, most)).fetchall()
-
-        return [_account(row) for row in self._store.write(work)]
+        return [_account(row) for row in self._store.read(_CLOSED, (patience_seconds, most))]
 
     def done(self, keys: Iterable[str]) -> None:
         """Forget accounts that are booked."""

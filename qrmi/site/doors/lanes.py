@@ -20,10 +20,18 @@ class Lanes:
         threads: how many calls run at once.
         of_one: how many of them may be for one resource: a vendor that does not answer holds so
             many threads and leaves the others free.
+        begin: called in each thread first.
     """
 
-    def __init__(self, name: str, *, threads: int, of_one: int = 0) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    def __init__(
+        self,
+        name: str,
+        *,
+        threads: int,
+        of_one: int = 0,
+        begin: Callable[[], None] | None = None,
+    ) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name, initializer=begin)
         self._of_one = of_one or threads
         self._turns: dict[str, asyncio.Semaphore] = {}
         self.running = 0

@@ -100,13 +100,18 @@ class Route:
 
 
 class Routes:
-    """What the daemon answers to. Belongs to one event loop."""
+    """What the daemon answers to. Belongs to one event loop.
 
-    def __init__(self, parts: Parts) -> None:
+    Args:
+        parts: who answers.
+        begin: called first in each thread that does no vendor's work.
+    """
+
+    def __init__(self, parts: Parts, begin: Callable[[], None] | None = None) -> None:
         self._parts = parts
-        self.quick = Lanes("quick", threads=8)
-        self._lending = Lanes("lending", threads=64, of_one=8)
-        self._ending = Lanes("ending", threads=64)
+        self.quick = Lanes("quick", threads=8, begin=begin)
+        self._lending = Lanes("lending", threads=64, of_one=8, begin=begin)
+        self._ending = Lanes("ending", threads=64, begin=begin)
         self._driving = Lanes("driving", threads=128, of_one=16)
         self._telling = Lanes("telling", threads=8)
         self.waiters = Waiters()

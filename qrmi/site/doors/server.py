@@ -22,6 +22,7 @@ from qrmi.errors import (
     ResourceNotFoundError,
 )
 from qrmi.site.doors import answers, sockets
+from qrmi.site.doors.one_core import keeper
 from qrmi.site.doors.peers import Peer, Peers
 from qrmi.site.doors.routes import Ask, Route, Routes
 from qrmi.site.doors.signing import HEADER
@@ -54,6 +55,7 @@ class Server:
         peers: who asks.
         socket_path: the UNIX socket; one that nobody listens on is replaced.
         address: host and port for other hosts; ``None`` for none.
+        one_core: keep the loop's thread, and those that lend, on one core: see `one_core`.
     """
 
     def __init__(
@@ -63,12 +65,14 @@ class Server:
         *,
         socket_path: Path,
         address: tuple[str, int] | None = None,
+        one_core: bool = False,
     ) -> None:
         self._parts = parts
         self._peers = peers
         self._path = socket_path
         self._address = address
-        self._routes = Routes(parts)
+        self._keep = keeper() if one_core else None
+        self._routes = Routes(parts, self._keep)
         self._runner: web.AppRunner | None = None
         self._inode = 0
         self._bodies = Bodies()
@@ -80,6 +84,8 @@ class Server:
         Raises:
             ConfigError: another daemon listens there, or it cannot be listened there.
         """
+        if self._keep is not None:
+            self._keep()
         self._runner = web.AppRunner(
             self._application(),
             access_log=None,

@@ -53,7 +53,8 @@ class Committer:
     def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Have ``work`` done in a transaction; return its answer once that is on disk.
 
-        It may be done in another thread, which waits for this kind of thing, too.
+        It may be done in another thread, and once more after it was undone with a transaction in
+        which something else failed: it changes nothing but the file.
 
         Raises:
             ResourceUnavailableError: it could not be written, and nothing of it was.
@@ -100,26 +101,30 @@ class Committer:
             order.turn.release()
 
     def _commit(self, orders: list[_Order]) -> None:
+        """All in one transaction; where one fails, each in its own: it leaves the others alone."""
+        if not self._is_written(orders) and len(orders) > 1:
+            for order in orders:
+                self._is_written([order])
+        for order in orders:
+            order.is_settled = True
+
+    def _is_written(self, orders: list[_Order]) -> bool:
+        """Whether they were, or there is no use in writing each by itself."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            for order in orders:
-                self._do(order)
+            try:
+                for order in orders:
+                    order.error = None
+                    order.answer = order.work(self._connection)
+            except Exception as error:
+                self._connection.execute("ROLLBACK")
+                orders[0].error = error
+                return False
             self._connection.execute("COMMIT")
         except BaseException as error:
             _log.error("the state folder cannot be written to: %s", error)
             self._undo(orders, error)
-        for order in orders:
-            order.is_settled = True
-
-    def _do(self, order: _Order) -> None:
-        """A write that fails leaves the others of its transaction alone."""
-        self._connection.execute("SAVEPOINT one")
-        try:
-            order.answer = order.work(self._connection)
-        except Exception as error:
-            order.error = error
-            self._connection.execute("ROLLBACK TO one")
-        self._connection.execute("RELEASE one")
+        return True
 
     def _undo(self, orders: list[_Order], error: BaseException) -> None:
         if self._connection.in_transaction:
@@ -128,7 +133,7 @@ class Committer:
             except sqlite3.Error as second:
                 _log.error("a write cannot be rolled back: %s", second)
         for order in orders:
-            order.error = order.error or error
+            order.error = error
 
 
 def _unwritable(why: str) -> QrmiError:

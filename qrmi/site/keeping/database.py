@@ -75,6 +75,8 @@ class Database:
     def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Have ``work`` done in a transaction; return its answer once that is on disk.
 
+        See `Committer.write`: it may be done twice, and has to change nothing but the file.
+
         Raises:
             ResourceUnavailableError: it could not be written, and nothing of it was.
         """

@@ -101,9 +101,9 @@ class Leasing:
             return later(error.message, error.hint)
 
     def _known(self, job: Job) -> Answer | None:
-        if self._store.is_fenced(job):
+        is_fenced, record = self._store.known(job)
+        if is_fenced:
             return ended()
-        record = self._store.lease(job.key)
         if record is None or record.state is LeaseState.REFUSED:
             return None
         if record.state is LeaseState.HELD:

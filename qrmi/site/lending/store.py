@@ -10,7 +10,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
@@ -22,6 +22,7 @@ from qrmi.site.lending.store_rows import (
     COLUMNS,
     FENCE,
     INSERT,
+    KNOWN,
     SCHEMA,
     SCHEMA_VERSION,
     UPDATE,
@@ -125,19 +126,22 @@ class Store:
         def work(
             connection: sqlite3.Connection,
         ) -> tuple[list[LeaseRecord], list[LeaseRecord]]:
-            where, name = ("run = ?", job.run) if job.submitted is None else ("key = ?", job.key)
-            rows = connection.execute(f"SELECT {COLUMNS} FROM lease WHERE {where}", (name,))
+            where, names = "key = ?", [job.key]
+            if job.submitted is None:
+                where, names = "place = ? AND run = ?", [job.place, job.run]
+            rows = connection.execute(f"SELECT {COLUMNS} FROM lease WHERE {where}", names)
             records = [record_of(row) for row in rows.fetchall()]
             times = [record.job.submitted or 0 for record in records]
             before = max([int(now), *times]) if job.submitted is None else None
-            connection.execute(FENCE, (name, before, now))
+            connection.execute(FENCE, (names[-1], before, now))
             gone = [r for r in records if r.state is LeaseState.HELD and not r.is_kept]
             for record in gone:
                 connection.execute("DELETE FROM lease WHERE key = ?", (record.key,))
-            connection.execute(
-                f"UPDATE lease SET state = 'ending' WHERE {where} AND state IN ('asking', 'held')",
-                (name,),
-            )
+            if len(gone) < len(records):
+                connection.execute(
+                    f"UPDATE lease SET state = 'ending' WHERE {where} AND state <> 'refused'",
+                    names,
+                )
             left = (r for r in records if r not in gone and r.state is not LeaseState.REFUSED)
             return gone, [attrs.evolve(record, state=LeaseState.ENDING) for record in left]
 
@@ -168,17 +172,16 @@ class Store:
         """
         return self._file.write(work)
 
+    def read(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        """The rows of a query, for those books."""
+        return self._file.read(statement, values)
+
     # --- what is read -------------------------------------------------------------------------
 
-    def is_fenced(self, job: Job) -> bool:
-        """Whether requests of this submission are not let through any more."""
-        rows = self._file.read(
-            "SELECT name, before FROM fence WHERE name IN (?, ?)", (job.key, job.run)
-        )
-        return any(
-            name == job.key or job.submitted is None or job.submitted <= before
-            for name, before in rows
-        )
+    def known(self, job: Job) -> tuple[bool, LeaseRecord | None]:
+        """Whether requests of this submission are refused, and what there is of its key."""
+        ((is_fenced, *row),) = self._file.read(KNOWN, (job.key, job.run, job.submitted))
+        return bool(is_fenced), record_of(tuple(row)) if row[0] is not None else None
 
     def lease(self, key: str) -> LeaseRecord | None:
         """What there is of a key."""

@@ -15,6 +15,7 @@ __all__ = [
     "COLUMNS",
     "FENCE",
     "INSERT",
+    "KNOWN",
     "SCHEMA",
     "SCHEMA_VERSION",
     "UPDATE",
@@ -42,7 +43,6 @@ CREATE TABLE lease (
     reason TEXT NOT NULL,
     hint TEXT NOT NULL
 );
-CREATE INDEX lease_run ON lease (run);
 CREATE INDEX lease_place ON lease (place, since);
 CREATE INDEX lease_refused ON lease (since) WHERE state = 'refused';
 CREATE TABLE fence (
@@ -66,6 +66,10 @@ FENCE = (
     "INSERT INTO fence (name, before, at) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
     " SET before = max(before, excluded.before), at = excluded.at"
 )
+KNOWN = (
+    "SELECT EXISTS (SELECT 1 FROM fence WHERE name = ?1 OR name = ?2 AND (?3 IS NULL OR"
+    f" before >= ?3)), {COLUMNS} FROM (SELECT 1) LEFT JOIN lease ON lease.key = ?1"
+)
 
 
 def row_of(record: LeaseRecord) -> tuple[object, ...]:
@@ -74,7 +78,7 @@ def row_of(record: LeaseRecord) -> tuple[object, ...]:
     return (
         record.key,
         job.run,
-        f"{job.scheduler}/{job.cluster}/{job.id}",
+        job.place,
         str(record.state),
         json.dumps(job.as_json()),
         record.id,
