@@ -46,7 +46,7 @@ def begin(job: HookedJob, text: str) -> int:
         if fields.get("BatchFlag") != "1":
             _notify(job, told, fields)
         return 0  # the first task says why, and fails
-    if stays:
+    if stays or outcome is None:
         _notify(job, told, fields)
     return 1
 
@@ -58,7 +58,7 @@ def _patience(job: HookedJob) -> float:
 def _acquired(
     job: HookedJob, run: dict[str, Any], wish: dict[str, Any], wait: float
 ) -> dict[str, Any]:
-    """The daemon's answer; what never came is "later", and given back."""
+    """The daemon's answer; without an outcome where there is none, and then it is given back."""
     body = {"job": run, "want": wish, "wait_seconds": wait}
     ends = time.monotonic() + max(wait, job.away_seconds)
     trouble: Exception
@@ -70,7 +70,7 @@ def _acquired(
         except Refusal as error:
             log(f"job {job.id}: {error}")
             hint = error.told.get("hint") or AWAY_HINT
-            return {"outcome": "later", "reason": str(error), "hint": hint}
+            return {"reason": str(error), "hint": hint}
         if time.monotonic() > ends:
             break
         pause(PAUSE_SECONDS)
@@ -78,7 +78,7 @@ def _acquired(
     log(f"job {job.id}: {trouble}")
     if isinstance(trouble, Lost):
         _give_up(job, run, "the hook got no answer")
-    return {"outcome": "later", "reason": str(trouble), "hint": AWAY_HINT}
+    return {"reason": str(trouble), "hint": AWAY_HINT}
 
 
 def _give_up(job: HookedJob, run: dict[str, Any], why: str) -> None:

@@ -221,6 +221,35 @@ def test_an_error_of_the_daemon_puts_the_job_back(hook: Hook) -> None:
     assert "no admin" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (
+            (503, {"error": {"message": "the disk is full", "hint": "tell the site"}}),
+            "disk is full",
+        ),
+        (None, "did not answer"),
+        ((200, b"<html>"), "is not the site's daemon"),
+    ],
+)
+def test_a_job_that_is_put_back_for_the_sites_trouble_says_so(
+    hook: Hook, answer: Any, reason: str
+) -> None:
+    """In its AdminComment, which the daemon takes back once it is well."""
+    hook.daemon.answer = lambda *_: answer
+    assert hook("prolog_slurmctld").returncode == 1
+    (line,) = (line for line in hook.calls.read_text().splitlines() if "AdminComment" in line)
+    assert line.startswith("update JobId=17 AdminComment=qrmi: ")
+    assert reason in line
+
+
+def test_a_busy_qpu_is_not_worth_a_word(hook: Hook) -> None:
+    """Slurm says by itself that it waits for licenses."""
+    hook.daemon.answer = lambda *_: (200, {"outcome": "later", "reason": "it is busy"})
+    assert hook("prolog_slurmctld").returncode == 1
+    assert "AdminComment" not in hook.calls.read_text()
+
+
 def test_a_site_without_scontrol_still_starts_jobs(hook: Hook) -> None:
     """A broken installation must not stop the jobs that want no QPU."""
     hook.write(scontrol="/nonexistent/scontrol")
