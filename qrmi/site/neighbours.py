@@ -8,6 +8,7 @@ import attrs
 
 from qrmi.site.books.bookkeeping import Reporter
 from qrmi.site.gridengine.commands import Commands
+from qrmi.site.gridengine.mending import QueueMender
 from qrmi.site.gridengine.switch import GridEngineSwitch
 from qrmi.site.gridengine.watch import GridEngineWatch
 from qrmi.site.settings import SiteSettings
@@ -17,6 +18,7 @@ from qrmi.site.slurm.switch import SlurmSwitch
 from qrmi.site.slurm.watch import SlurmWatch
 from qrmi.site.terms import Job
 from qrmi.site.watching.other_watch import OtherWatch
+from qrmi.site.watching.repeating import Repeated
 from qrmi.site.watching.switching import Publisher
 
 __all__ = ["Neighbours", "neighbours"]
@@ -105,6 +107,10 @@ def _gridengine(settings: SiteSettings, slots: Mapping[str, int]) -> Neighbours:
         lost_seconds=settings.lost_seconds,
         fresh_seconds=min(5.0, settings.reap_seconds),
     )
+    mending = Repeated("queues", QueueMender(commands).step, settings.reap_seconds)
     return Neighbours(
-        watches=(watch.is_over,), publishers=(Publisher(GridEngineSwitch(commands, slots)),)
+        watches=(watch.is_over,),
+        publishers=(Publisher(GridEngineSwitch(commands, slots)),),
+        begin=(mending.start,),
+        end=(mending.close,),
     )

@@ -274,6 +274,15 @@ class GELab:
                     found.append(int(entry.name))
         return found
 
+    def shells_of(self, hook: Path) -> list[int]:
+        """The shells that Grid Engine started for a hook of a setup."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if str(hook).encode() in (entry / "cmdline").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+        return found
+
     def stop(self, keep: bool = False) -> None:
         """Take all of it down; the folder goes, too."""
         for name in ("sge_execd", "sge_qmaster"):

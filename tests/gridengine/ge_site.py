@@ -6,11 +6,13 @@ import contextlib
 import json
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -203,6 +205,22 @@ class GESite:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
                 self.kill_daemon()
+
+    def pause_daemon(self) -> None:
+        """Let it hang: whoever asks waits."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    @contextlib.contextmanager
+    def paused_daemon(self) -> Iterator[Callable[[], None]]:
+        """The daemon hangs until the end, or until what this gives is called."""
+        assert self.process is not None
+        go_on = partial(self.process.send_signal, signal.SIGCONT)
+        self.pause_daemon()
+        try:
+            yield go_on
+        finally:
+            go_on()
 
     def kill_daemon(self) -> None:
         """``kill -9``."""

@@ -52,6 +52,24 @@ def test_the_shepherd_is_killed_while_it_acquires(site: GESite) -> None:
     assert "never" not in site.lab.output(job)
 
 
+@pytest.mark.parametrize("which", ["prolog", "epilog"])
+def test_a_hooks_shell_is_killed(site: GESite, which: str) -> None:
+    """Grid Engine stops the queue; the daemon lets it go on, and the job runs after all."""
+    with site.paused_daemon() as go_on:
+        job = site.submit("sleep 1; echo $QRMI_JOB_QPU_RESOURCES", "-l", "qpu=fresnel")
+        if which == "epilog":
+            go_on()
+            until(site.warden.held_sessions, "it runs")
+            site.pause_daemon()
+        hook = site.hooks / which
+        os.kill(until(lambda: site.lab.shells_of(hook), f"the {which} runs")[0], signal.SIGKILL)
+        until(lambda: site.lab.queue_letters() == "E", "the queue is in error")
+    until(lambda: not site.lab.queue_letters(), "the queue goes on", 30)
+    site.lab.wait_gone(job, seconds=60)
+    assert site.lab.output(job).split()[-1] == "fresnel"
+    _free_within(site, 30)
+
+
 @pytest.mark.slow
 def test_the_execution_daemon_is_killed(site: GESite) -> None:
     """The shepherd runs the epilog all the same; nothing waits for the daemon's return."""

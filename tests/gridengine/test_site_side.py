@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from qrmi.errors import ResourceUnavailableError
 from qrmi.site.gridengine.commands import Commands
+from qrmi.site.gridengine.mending import QueueMender
 from qrmi.site.gridengine.switch import GridEngineSwitch, complex_of, pools
 from qrmi.site.gridengine.watch import GridEngineWatch, read_look
 from qrmi.site.terms import Job
@@ -217,3 +218,85 @@ def test_pools_in_several_lines() -> None:
 def test_names_that_grid_engine_cannot_spell() -> None:
     """Its names have letters, digits and underscores."""
     assert complex_of("ibm-x.1") == "qpu_ibm_x_1"
+
+
+# --- queues that stopped --------------------------------------------------------------------------
+
+_STOPPED = """<?xml version='1.0'?>
+<job_info><queue_info>{queues}</queue_info><job_info></job_info></job_info>
+"""
+_QUEUE = """<Queue-List><name>{name}</name><slots_total>8</slots_total><state>E</state>
+<message>queue all.q marked QERROR as result of job {job}&apos;s failure at host vm</message>
+</Queue-List>"""
+_JOB = """\
+job_number:                 1
+hard resource_list:         {asked}
+env_list:                   TERM=NONE,OPENQRMI_ASKED=1
+error reason          1:      11/23/2026 04:05:28 [0:31540]: {reason}
+"""
+
+
+def _mender(
+    folder: Path, jobs: dict[str, str], queues: dict[str, str]
+) -> tuple[QueueMender, FakeClock, Path]:
+    """A mender before queues in error, each by the failure of a job that qmaster may know."""
+    cells = "".join(_QUEUE.format(name=name, job=job) for name, job in queues.items())
+    (folder / "stopped.xml").write_text(_STOPPED.format(queues=cells))
+    for number, text in jobs.items():
+        (folder / f"job{number}").write_text(text)
+    qstat = _program(
+        folder,
+        "qstat",
+        f'[ "$1" = -j ] && {{ cat {folder}/job$2 2>/dev/null || exit 1; exit 0; }}\n'
+        f"cat {folder}/stopped.xml",
+    )
+    _program(folder, "qmod", f'echo "$*" >> {folder}/cleared')
+    clock = FakeClock()
+    qconf = _program(folder, "qconf", "true")
+    return QueueMender(Commands(qstat=qstat, qconf=qconf), clock), clock, folder / "cleared"
+
+
+def _killed(what: str = "prolog", asked: str = "qpu_any=1,qpu_emu=1", code: int = 137) -> str:
+    return _JOB.format(asked=asked, reason=f"exit_status of {what} = {code}")
+
+
+@pytest.mark.parametrize("what", ["prolog", "epilog"])
+def test_a_queue_goes_on_after_a_hook_was_killed(tmp_path: Path, what: str) -> None:
+    mender, _, cleared = _mender(tmp_path, {"1": _killed(what)}, {"all.q@vm": "1"})
+    assert mender.step() == ["all.q@vm"]
+    assert cleared.read_text() == "-cq all.q@vm\n"
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        _killed(code=127),  # the hook is not there
+        _killed(code=143),
+        _killed(asked="h_vmem=1G"),  # none of our jobs
+        _JOB.format(asked="qpu_emu=1", reason="can't chdir to /home/alice: No such file"),
+        _killed() + 'error reason          2:      [0:1]: can\'t stat() "/x" as stdout_path\n',
+        "hard resource_list:         qpu_emu=1\n",
+        None,  # it was deleted
+    ],
+)
+def test_what_else_stops_a_queue_is_for_people(tmp_path: Path, job: str | None) -> None:
+    mender, _, cleared = _mender(tmp_path, {} if job is None else {"1": job}, {"all.q@vm": "1"})
+    assert mender.step() == []
+    assert not cleared.exists()
+
+
+def test_one_queue_of_several(tmp_path: Path) -> None:
+    """Each for what stopped it; none where all is well."""
+    jobs = {"1": _killed(), "2": _killed(code=1)}
+    mender, _, _ = _mender(tmp_path, jobs, {"a.q@vm": "2", "b.q@vm": "1"})
+    assert mender.step() == ["b.q@vm"]
+    (tmp_path / "stopped.xml").write_text(_STOPPED.format(queues=""))
+    assert mender.step() == []
+
+
+def test_a_host_that_kills_every_hook_is_for_people_in_the_end(tmp_path: Path) -> None:
+    """Five times an hour, no more."""
+    mender, clock, _ = _mender(tmp_path, {"1": _killed()}, {"all.q@vm": "1"})
+    assert [len(mender.step()) for _ in range(7)] == [1, 1, 1, 1, 1, 0, 0]
+    clock.sleep(3700)
+    assert mender.step() == ["all.q@vm"]
