@@ -12,7 +12,7 @@ import attrs
 from qrmi.cli import arguments, console, exits, gridengine_check
 from qrmi.config_file import Config
 from qrmi.errors import ConfigError, InvalidInputError, Owner
-from qrmi.schedulers.gridengine_setup import fragments, plan
+from qrmi.schedulers.gridengine.setup import fragments, plan
 from qrmi.site.settings import DEFAULT_FILE, SiteSettings
 
 __all__ = ["add_commands"]

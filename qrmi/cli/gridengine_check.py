@@ -12,8 +12,8 @@ import attrs
 from qrmi.cli import console, exits
 from qrmi.cli.site_check import Finding
 from qrmi.errors import QrmiError
-from qrmi.schedulers.gridengine_setup import fragments
-from qrmi.schedulers.gridengine_setup.plan import Plan
+from qrmi.schedulers.gridengine.setup import fragments
+from qrmi.schedulers.gridengine.setup.plan import Plan
 from qrmi.schedulers.speaking import Away, Daemon, Lost, Refusal
 from qrmi.site.gridengine.switch import pools
 from qrmi.site.running import CommandRefusedError

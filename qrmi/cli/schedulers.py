@@ -12,9 +12,9 @@ from qrmi import config
 from qrmi.cli import arguments, console, exits
 from qrmi.schedulers.calling import Site, SiteProblem
 from qrmi.schedulers.hook import PYTHON
-from qrmi.schedulers.other_setup import flux, lsf, pbs
-from qrmi.schedulers.other_setup.fragments import Finding, Fragment, written
-from qrmi.schedulers.other_setup.lending import Lending
+from qrmi.schedulers.others.setup import flux, lsf, pbs
+from qrmi.schedulers.others.setup.fragments import Finding, Fragment, written
+from qrmi.schedulers.others.setup.lending import Lending
 from qrmi.site.settings import DEFAULT_FILE, SiteSettings
 
 __all__ = ["add_commands"]

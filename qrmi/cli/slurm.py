@@ -13,8 +13,8 @@ from qrmi.config_file import Config
 from qrmi.diagnosis.findings import Finding, Verdict
 from qrmi.errors import InvalidInputError
 from qrmi.schedulers import hook
-from qrmi.schedulers.slurm_setup import fragments, slurm_conf, writing
-from qrmi.schedulers.slurm_setup.plan import Plan, qpus_of
+from qrmi.schedulers.slurm.setup import fragments, slurm_conf, writing
+from qrmi.schedulers.slurm.setup.plan import Plan, qpus_of
 from qrmi.site.settings import DEFAULT_FILE, SiteSettings
 from qrmi.site.slurm.commands import SlurmCommands, program_path
 
@@ -161,7 +161,7 @@ def _show_steps(steps: Iterable[str]) -> None:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from qrmi.schedulers.slurm_setup.checking import check
+    from qrmi.schedulers.slurm.setup.checking import check
 
     with console.Progress(quiet=args.json, lines=False) as progress:
         progress.say("looking at Slurm and at qrmid")

@@ -12,7 +12,7 @@ from typing import Any
 
 from qrmi.cli import arguments, console, exits
 from qrmi.errors import QrmiError
-from qrmi.schedulers.slurm_setup import request
+from qrmi.schedulers.slurm.setup import request
 
 __all__ = ["add_commands"]
 

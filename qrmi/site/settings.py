@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import attrs
 
 from qrmi.errors import ConfigError, Owner
-from qrmi.schedulers.slurm_setup import slurm_conf
+from qrmi.schedulers.slurm.setup import slurm_conf
 
 __all__ = ["DEFAULT_FILE", "DEFAULT_SOCKET", "GridEngineSettings", "SiteSettings", "SlurmSettings"]
 

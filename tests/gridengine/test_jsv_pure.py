@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qrmi.schedulers.gridengine_jsv import ASKED, RejectedError, serve, translate
+from qrmi.schedulers.gridengine.jsv import ASKED, RejectedError, serve, translate
 
 _NAMES = {"a": "qpu_a", "b": "qpu_b", "ibm-x": "qpu_ibm_x"}
 

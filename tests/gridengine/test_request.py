@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qrmi.schedulers import gridengine_request as request
+from qrmi.schedulers.gridengine import request
 from qrmi.site.terms import Want
 
 _RECORDED = Path(__file__).parent / "recorded"

@@ -12,8 +12,8 @@ import pytest
 from qrmi.cli.app import run
 from qrmi.config_file import Config
 from qrmi.errors import ConfigError
-from qrmi.schedulers.gridengine_load import report
-from qrmi.schedulers.gridengine_setup.plan import keeps_usage, slots_of
+from qrmi.schedulers.gridengine.load import report
+from qrmi.schedulers.gridengine.setup.plan import keeps_usage, slots_of
 
 _NAMES = {"a": "qpu_a", "b": "qpu_b"}
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qrmi.schedulers.gridengine_spool import Spool, SpoolError
+from qrmi.schedulers.gridengine.spool import Spool, SpoolError
 
 _USER = 4711
 

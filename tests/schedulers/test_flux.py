@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from site_process import Commands, Site, fresh
 
 from qrmi.cli.main import main
-from qrmi.schedulers import flux
 from qrmi.schedulers.calling import SiteProblem
+from qrmi.schedulers.others import flux
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 HOSTILE = {"PYTHONPATH": "/tmp/mine", "QRMI_SITE_SOCKET": "/tmp/mine", "FLUX_URI": "local:///mine"}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from site_process import Commands, Site, fresh
 
 from qrmi.cli.main import main
-from qrmi.schedulers import lsf
+from qrmi.schedulers.others import lsf
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 NOBODY = 65534

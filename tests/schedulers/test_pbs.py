@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from site_process import Commands, Site, fresh
 
-from qrmi.schedulers.other_setup import pbs as pbs_setup
+from qrmi.schedulers.others.setup import pbs as pbs_setup
 
 Hook = Callable[..., dict[str, Any]]
 DRIVER = Path(__file__).with_name("pbs_python.py")

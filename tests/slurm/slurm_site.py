@@ -117,7 +117,7 @@ class SlurmSite:
             "wait_seconds": 4,
             "away_seconds": 4,
         }
-        text = hook_text("qrmi.schedulers.slurm", {**usual, **settings})
+        text = hook_text("qrmi.schedulers.slurm.hook", {**usual, **settings})
         self._write(self.lab.hook, text, 0o755)
 
     def _write(self, path: Path, text: str, mode: int) -> None:

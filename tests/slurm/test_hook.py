@@ -100,7 +100,7 @@ class Hook:
     def write(self, **settings: Any) -> None:
         usual = {"socket": str(self.daemon.path), "scontrol": str(self.scontrol)}
         usual |= {"conf": "/lab/slurm.conf", "wait_seconds": 1, "away_seconds": 0.2}
-        self.program.write_text(hook_text("qrmi.schedulers.slurm", {**usual, **settings}))
+        self.program.write_text(hook_text("qrmi.schedulers.slurm.hook", {**usual, **settings}))
         self.program.chmod(0o755)
 
     def __call__(self, context: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -403,7 +403,7 @@ def test_only_what_is_needed_is_compiled(hook: Hook) -> None:
     now, later = hook.program.read_text().split("PARTS = {", 1)
     assert "def begin(" in later
     assert "def begin(" not in now
-    for part in ("speaking", "libmunge", "slurm_end", "slurm_task", "slurm_jobs"):
+    for part in ("speaking", "libmunge", "slurm.end", "slurm.task", "slurm.jobs"):
         assert f"qrmi.schedulers.{part}': r" in later or f"qrmi.{part}': r" in later
 
 
@@ -412,7 +412,7 @@ def test_modules_that_do_not_fit_in_one_file_are_refused() -> None:
     with pytest.raises(ValueError, match="main"):
         hook_text("qrmi.schedulers.speaking", {})
     with pytest.raises(ValueError, match="absolute"):
-        hook_text("qrmi.schedulers.slurm", {}, python="python3")
+        hook_text("qrmi.schedulers.slurm.hook", {}, python="python3")
 
 
 def test_speaking_tells_its_troubles_apart(hook: Hook) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qrmi.schedulers.slurm_jobs import find, limit_seconds, submitted, want
+from qrmi.schedulers.slurm.jobs import find, limit_seconds, submitted, want
 from qrmi.site.terms import Want
 
 RECORDED = Path(__file__).parent / "recorded"

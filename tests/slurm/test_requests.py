@@ -15,11 +15,11 @@ from lab import is_installed
 from setup_lab import SetUpLab
 
 from qrmi.errors import InvalidInputError
-from qrmi.schedulers import slurm_licenses
-from qrmi.schedulers.slurm_setup.fragments import fragments
-from qrmi.schedulers.slurm_setup.plan import Plan, Qpu
-from qrmi.schedulers.slurm_setup.request import command_line, licenses_for, of_script
-from qrmi.schedulers.slurm_setup.slurm_conf import SlurmConf
+from qrmi.schedulers.slurm import licenses as slurm_licenses
+from qrmi.schedulers.slurm.setup.fragments import fragments
+from qrmi.schedulers.slurm.setup.plan import Plan, Qpu
+from qrmi.schedulers.slurm.setup.request import command_line, licenses_for, of_script
+from qrmi.schedulers.slurm.setup.slurm_conf import SlurmConf
 
 needs_slurm = [
     pytest.mark.slurm,

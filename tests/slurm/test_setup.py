@@ -18,7 +18,7 @@ import pytest
 from lab import is_installed, until
 from setup_lab import Daemon, SetUpLab, called
 
-from qrmi.schedulers.slurm_setup import slurm_conf
+from qrmi.schedulers.slurm.setup import slurm_conf
 from qrmi.site.settings import SiteSettings
 
 needs_slurm = [

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from qrmi.errors import QrmiError
-from qrmi.schedulers.gridengine_request import ANY, PREFIX
+from qrmi.schedulers.gridengine.request import ANY, PREFIX
 from qrmi.site.gridengine.commands import Commands
 
 __all__ = ["GridEngineSwitch", "complex_of", "pools"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Set
 
 import attrs
 
-from qrmi.schedulers.slurm_licenses import POOL, parse, wanted
+from qrmi.schedulers.slurm.licenses import POOL, parse, wanted
 from qrmi.site.running import CommandRefusedError
 from qrmi.site.slurm.commands import SlurmCommands, records
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import attrs
 
-from qrmi.schedulers.slurm_licenses import POOL, license_of
+from qrmi.schedulers.slurm.licenses import POOL, license_of
 from qrmi.site.running import CommandRefusedError
 from qrmi.site.slurm.commands import SlurmCommands, records
 from qrmi.site.slurm.remarks import Remarks

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from qrmi.schedulers.calling import Site, SiteProblem
 from qrmi.schedulers.hook import hook_text
-from qrmi.schedulers.other_setup.fragments import Finding, Fragment
-from qrmi.schedulers.other_setup.lending import Lending
+from qrmi.schedulers.others.setup.fragments import Finding, Fragment
+from qrmi.schedulers.others.setup.lending import Lending
 
 __all__ = ["check", "fragments"]
 
@@ -78,7 +78,7 @@ def fragments(lending: Lending, flux: dict[str, str]) -> tuple[Fragment, ...]:
         Fragment(
             name=_PROGRAM,
             about=f"a program: {program} on every node",
-            text=hook_text("qrmi.schedulers.flux", settings, python=lending.python),
+            text=hook_text("qrmi.schedulers.others.flux", settings, python=lending.python),
             is_program=True,
         ),
         *(

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qrmi.schedulers.slurm_hooked import HookedJob, SlurmSilent, log
+from qrmi.schedulers.slurm.hooked import HookedJob, SlurmSilent, log
 
 __all__ = ["main"]
 
@@ -58,18 +58,18 @@ def _begins(job: HookedJob) -> int:
         return 1
     if "qpu" not in text:
         return 0  # of most jobs this is all there is to find out
-    from qrmi.schedulers.slurm_begin import begin
+    from qrmi.schedulers.slurm.begin import begin
 
     return begin(job, text)
 
 
 def _ends(job: HookedJob) -> int:
-    from qrmi.schedulers.slurm_end import end
+    from qrmi.schedulers.slurm.end import end
 
     return end(job)
 
 
 def _runs(job: HookedJob) -> int:
-    from qrmi.schedulers.slurm_task import export
+    from qrmi.schedulers.slurm.task import export
 
     return export(job)

@@ -10,7 +10,7 @@ import re
 import time
 from typing import Any
 
-from qrmi.schedulers.slurm_licenses import wanted
+from qrmi.schedulers.slurm.licenses import wanted
 
 __all__ = ["find", "limit_seconds", "submitted", "want"]
 

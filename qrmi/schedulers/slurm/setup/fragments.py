@@ -8,9 +8,9 @@ from importlib import resources
 import attrs
 
 from qrmi.schedulers.hook import hook_text
-from qrmi.schedulers.slurm_licenses import POOL, license_of, parse, text
-from qrmi.schedulers.slurm_setup.plan import Plan
-from qrmi.schedulers.slurm_setup.slurm_conf import OURS
+from qrmi.schedulers.slurm.licenses import POOL, license_of, parse, text
+from qrmi.schedulers.slurm.setup.plan import Plan
+from qrmi.schedulers.slurm.setup.slurm_conf import OURS
 
 __all__ = ["MARK", "Fragment", "fragments", "gres_of", "licenses_of", "steps", "wanted_values"]
 
@@ -136,7 +136,7 @@ def _hook(plan: Plan) -> str:
         "scontrol": str(plan.scontrol),
         "conf": str(plan.conf),
     }
-    program = hook_text("qrmi.schedulers.slurm", settings, python=str(plan.interpreter))
+    program = hook_text("qrmi.schedulers.slurm.hook", settings, python=str(plan.interpreter))
     first, rest = program.split("\n", 1)
     return f"{first}\n# {MARK}.\n{rest}"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import attrs
 
-from qrmi.schedulers.gridengine_jsv import ASKED
-from qrmi.schedulers.gridengine_request import ANY, MAP, WORDS
-from qrmi.schedulers.gridengine_setup.plan import Plan
+from qrmi.schedulers.gridengine.jsv import ASKED
+from qrmi.schedulers.gridengine.request import ANY, MAP, WORDS
+from qrmi.schedulers.gridengine.setup.plan import Plan
 
 __all__ = ["MARK", "SITE_FILE", "Fragment", "complex_lines", "fragments", "steps", "values_of"]
 

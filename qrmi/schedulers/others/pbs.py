@@ -1,6 +1,6 @@
 """The hook for OpenPBS and PBS Professional, which PBS runs inside its own Python.
 
-PBS takes a hook as one file. `qrmi.schedulers.other_setup.pbs` writes that file from this module
+PBS takes a hook as one file. `qrmi.schedulers.others.setup.pbs` writes that file from this module
 and those that it imports; the file needs nothing that is not in the standard library.
 
 ===================  ==========================================================================

@@ -8,9 +8,9 @@ from pathlib import Path
 from qrmi.config_file import Config
 from qrmi.diagnosis.findings import Finding, Verdict, of_error
 from qrmi.errors import QrmiError
-from qrmi.schedulers.slurm_setup import check_files, check_slurm
-from qrmi.schedulers.slurm_setup.plan import Plan, qpus_of
-from qrmi.schedulers.slurm_setup.slurm_conf import SlurmConf, read
+from qrmi.schedulers.slurm.setup import check_files, check_slurm
+from qrmi.schedulers.slurm.setup.plan import Plan, qpus_of
+from qrmi.schedulers.slurm.setup.slurm_conf import SlurmConf, read
 from qrmi.secrecy import privacy
 from qrmi.site.client import SiteClient
 from qrmi.site.settings import SiteSettings

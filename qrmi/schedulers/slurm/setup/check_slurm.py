@@ -8,10 +8,10 @@ from pathlib import Path
 
 from qrmi.diagnosis.findings import Finding, Verdict, of_error
 from qrmi.errors import QrmiError
-from qrmi.schedulers.slurm_licenses import PREFIX
-from qrmi.schedulers.slurm_setup.fragments import gres_of, licenses_of
-from qrmi.schedulers.slurm_setup.plan import Plan
-from qrmi.schedulers.slurm_setup.slurm_conf import OURS, SlurmConf
+from qrmi.schedulers.slurm.licenses import PREFIX
+from qrmi.schedulers.slurm.setup.fragments import gres_of, licenses_of
+from qrmi.schedulers.slurm.setup.plan import Plan
+from qrmi.schedulers.slurm.setup.slurm_conf import OURS, SlurmConf
 from qrmi.site.settings import SiteSettings
 from qrmi.site.slurm.commands import SlurmCommands, records
 

@@ -24,9 +24,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qrmi.schedulers import gridengine_request as request
-from qrmi.schedulers.gridengine_master import NotNowError, described, show
-from qrmi.schedulers.gridengine_spool import Spool, SpoolError
+from qrmi.schedulers.gridengine import request
+from qrmi.schedulers.gridengine.master import NotNowError, described, show
+from qrmi.schedulers.gridengine.spool import Spool, SpoolError
 from qrmi.schedulers.speaking import Away, Daemon, Lost, Refusal, pause
 
 __all__ = ["main"]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from qrmi.schedulers.slurm_hooked import (
+from qrmi.schedulers.slurm.hooked import (
     AWAY_HINT,
     PAUSE_SECONDS,
     HookedJob,
@@ -14,8 +14,8 @@ from qrmi.schedulers.slurm_hooked import (
     log,
     sentence,
 )
-from qrmi.schedulers.slurm_jobs import find, submitted, want
-from qrmi.schedulers.slurm_licenses import bound
+from qrmi.schedulers.slurm.jobs import find, submitted, want
+from qrmi.schedulers.slurm.licenses import bound
 from qrmi.schedulers.speaking import Away, Lost, Refusal, pause
 
 __all__ = ["begin"]

@@ -8,8 +8,8 @@ import attrs
 
 from qrmi.config_file import Config
 from qrmi.errors import ConfigError, Owner
-from qrmi.schedulers.slurm_licenses import can_be_license
-from qrmi.schedulers.slurm_setup.slurm_conf import SlurmConf
+from qrmi.schedulers.slurm.licenses import can_be_license
+from qrmi.schedulers.slurm.setup.slurm_conf import SlurmConf
 
 __all__ = ["NAMES_FILE", "Plan", "Qpu", "qpus_of"]
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from qrmi.schedulers.slurm_hooked import AWAY_HINT, PAUSE_SECONDS, HookedJob, SlurmSilent, sentence
+from qrmi.schedulers.slurm.hooked import AWAY_HINT, PAUSE_SECONDS, HookedJob, SlurmSilent, sentence
 from qrmi.schedulers.speaking import Away, Lost, Refusal, pause
 
 __all__ = ["export"]
@@ -51,7 +51,7 @@ def _wants(job: HookedJob) -> bool:
         return False
     if "qpu" not in text:
         return False
-    from qrmi.schedulers.slurm_jobs import find, want
+    from qrmi.schedulers.slurm.jobs import find, want
 
     return want(find(text, job.id, job.environment.get("SLURM_JOB_NAME"))) is not None
 

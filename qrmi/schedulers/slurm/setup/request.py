@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from qrmi.errors import InvalidInputError
-from qrmi.schedulers.slurm_licenses import POOL, can_be_license, license_of, parse, text
+from qrmi.schedulers.slurm.licenses import POOL, can_be_license, license_of, parse, text
 
 __all__ = ["command_line", "licenses_for", "of_script"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from qrmi.schedulers.slurm_hooked import PAUSE_SECONDS, HookedJob, log
+from qrmi.schedulers.slurm.hooked import PAUSE_SECONDS, HookedJob, log
 from qrmi.schedulers.speaking import Away, Lost, Refusal, pause
 
 __all__ = ["end"]

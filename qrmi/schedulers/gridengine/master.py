@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from qrmi.schedulers import gridengine_request as request
+from qrmi.schedulers.gridengine import request
 from qrmi.schedulers.speaking import pause
 
 __all__ = ["NotNowError", "described", "output", "show"]
@@ -20,7 +20,7 @@ class NotNowError(Exception):
 
 
 def described(site: Mapping[str, Any], job: str) -> dict[str, Any]:
-    """What Grid Engine says of a job, as `gridengine_request.parse_job` reads it.
+    """What Grid Engine says of a job, as `request.parse_job` reads it.
 
     Raises:
         NotNowError: it does not answer, also when asked again.

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
-from qrmi.schedulers.gridengine_request import ANY, MAP, PREFIX, WORDS
+from qrmi.schedulers.gridengine.request import ANY, MAP, PREFIX, WORDS
 
 __all__ = ["ASKED", "RejectedError", "main", "serve", "translate"]
 

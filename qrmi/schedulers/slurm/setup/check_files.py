@@ -10,8 +10,8 @@ from pathlib import Path
 
 from qrmi.diagnosis.findings import Finding, Verdict
 from qrmi.schedulers import hook
-from qrmi.schedulers.slurm_setup.fragments import MARK, Fragment, fragments
-from qrmi.schedulers.slurm_setup.plan import Plan
+from qrmi.schedulers.slurm.setup.fragments import MARK, Fragment, fragments
+from qrmi.schedulers.slurm.setup.plan import Plan
 
 __all__ = ["findings", "interpreter_of", "nodes_of"]
 

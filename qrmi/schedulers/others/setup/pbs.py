@@ -9,15 +9,15 @@ from importlib import resources
 from pathlib import Path
 
 from qrmi.schedulers.calling import Site, SiteProblem
-from qrmi.schedulers.other_setup.fragments import Finding, Fragment
-from qrmi.schedulers.other_setup.lending import Lending
+from qrmi.schedulers.others.setup.fragments import Finding, Fragment
+from qrmi.schedulers.others.setup.lending import Lending
 
 __all__ = ["EVENTS", "check", "fragments", "hook_text"]
 
 EVENTS = ("queuejob", "modifyjob", "runjob", "execjob_launch", "execjob_end", "endjob", "periodic")
 """What the hook answers to. ``endjob`` is known from OpenPBS 22.05 and PBS 2022.1 on."""
 
-_MAIN = "qrmi.schedulers.pbs"
+_MAIN = "qrmi.schedulers.others.pbs"
 _HEAD = '''"""The hook of openqrmi for OpenPBS and PBS Professional.
 
 Written by `qrmi pbs setup`; write it again after an update. Its settings are in qrmi_hook.json.

@@ -12,7 +12,7 @@ import attrs
 import qrmi
 from qrmi.config_file import Config
 from qrmi.errors import ConfigError, Owner
-from qrmi.schedulers.gridengine_request import ANY
+from qrmi.schedulers.gridengine.request import ANY
 from qrmi.site.gridengine.commands import Commands
 from qrmi.site.gridengine.switch import complex_of
 from qrmi.site.settings import SiteSettings

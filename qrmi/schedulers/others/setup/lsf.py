@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from qrmi.schedulers.calling import Site, SiteProblem
 from qrmi.schedulers.hook import hook_text
-from qrmi.schedulers.other_setup.fragments import Finding, Fragment
-from qrmi.schedulers.other_setup.lending import Lending
+from qrmi.schedulers.others.setup.fragments import Finding, Fragment
+from qrmi.schedulers.others.setup.lending import Lending
 
 __all__ = ["check", "fragments"]
 
@@ -50,7 +50,7 @@ def fragments(lending: Lending, lsf: dict[str, str]) -> tuple[Fragment, ...]:
         Fragment(
             name=_PROGRAM,
             about=f"a program: {program} on every host",
-            text=hook_text("qrmi.schedulers.lsf", settings, python=lending.python),
+            text=hook_text("qrmi.schedulers.others.lsf", settings, python=lending.python),
             is_program=True,
         ),
         *(

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
-from qrmi.schedulers.gridengine_request import ANY
+from qrmi.schedulers.gridengine.request import ANY
 from qrmi.schedulers.speaking import Away, Daemon, Lost, Refusal
 
 __all__ = ["main", "report", "serve"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 
 from qrmi.errors import InvalidInputError, Owner, QrmiError
-from qrmi.schedulers.slurm_setup.fragments import MARK, Fragment
+from qrmi.schedulers.slurm.setup.fragments import MARK, Fragment
 
 __all__ = ["Written", "write"]
 

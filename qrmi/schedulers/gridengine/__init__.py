@@ -1,0 +1,1 @@
+"""Grid Engine and Open Cluster Scheduler: hooks, JSV, load sensor, and the setup."""

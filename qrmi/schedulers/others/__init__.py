@@ -1,0 +1,1 @@
+"""PBS, LSF and Flux: hooks and setups."""

@@ -1,0 +1,1 @@
+"""Slurm: the hook, what jobs ask for, and the setup."""
