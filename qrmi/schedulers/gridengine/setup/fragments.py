@@ -131,7 +131,7 @@ def _filled(plan: Plan) -> dict[str, str]:
     counted = [*plan.complexes.values(), ANY]
     code = (
         f"import sys; sys.path.append({str(plan.library)!r}); "
-        "from qrmi.schedulers.{module} import main; sys.exit(main({arguments}))"
+        "from qrmi.schedulers.gridengine.{module} import main; sys.exit(main({arguments}))"
     )
 
     def start(module: str, arguments: str = "sys.argv[1]") -> str:
@@ -143,9 +143,9 @@ def _filled(plan: Plan) -> dict[str, str]:
         "@FOLDER@": shlex.quote(str(plan.folder)),
         "@SITE@": shlex.quote(str(plan.folder / SITE_FILE)),
         "@ASKED@": ASKED,
-        "@HOOK@": start("gridengine", "sys.argv[1:]"),
-        "@JSV@": start("gridengine_jsv"),
-        "@LOAD@": start("gridengine_load"),
+        "@HOOK@": start("hook", "sys.argv[1:]"),
+        "@JSV@": start("jsv"),
+        "@LOAD@": start("load"),
         "@ZEROS@": "; ".join(f"echo global:{name}:0" for name in sorted(counted)),
         "@EXPORTS@": "\n".join(f"export {k}={shlex.quote(v)}" for k, v in exports.items()),
         "@QUEUES@": shlex.quote(" ".join(plan.queues)),
