@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from qrmi.schedulers.calling import Site, SiteProblem
-from qrmi.schedulers.hook import hook_text
 from qrmi.schedulers.others.setup.fragments import Finding, Fragment
 from qrmi.schedulers.others.setup.lending import Lending
 
@@ -71,29 +70,19 @@ def fragments(lending: Lending, flux: dict[str, str]) -> tuple[Fragment, ...]:
         lending: the site.
         flux: the variables that the `flux` command needs, PATH for example.
     """
-    settings = lending.hook_settings(environment=flux)
-    program = f"{lending.folder}/{_PROGRAM}"
     places = {"prolog": "prolog", "epilog": "epilog", "housekeeping": "epilog"}
     return (
-        Fragment(
-            name=_PROGRAM,
-            about=f"a program: {program} on every node",
-            text=hook_text("qrmi.schedulers.others.flux", settings, python=lending.python),
-            is_program=True,
-        ),
+        lending.program(_PROGRAM, "qrmi.schedulers.others.flux", "node", flux),
         *(
-            Fragment(
-                name=f"{place}.d/qrmi",
-                about=f"a program: {_SYSTEM}/{place}.d/qrmi on every node",
-                text=lending.starter(_PROGRAM, word),
-                is_program=True,
+            lending.starter(
+                f"{each}.d/qrmi", f"at {_SYSTEM}/{each}.d/qrmi on every node", _PROGRAM, word
             )
-            for place, word in places.items()
+            for each, word in places.items()
         ),
         Fragment(
             name="qrmi.lua",
             about=f"a plug-in of the job shell: {_LUA_PLACE} on every node",
-            text=_LUA.replace("@PROGRAM@", program),
+            text=_LUA.replace("@PROGRAM@", f"{lending.folder}/{_PROGRAM}"),
         ),
         Fragment(
             name="qrmi.toml",

@@ -9,7 +9,8 @@ import attrs
 
 from qrmi.config_file import Config
 from qrmi.errors import ConfigError, Owner
-from qrmi.schedulers.hook import PYTHON
+from qrmi.schedulers.hook import PYTHON, hook_text
+from qrmi.schedulers.others.setup.fragments import Fragment
 from qrmi.schedulers.runs import mangled
 from qrmi.site.settings import SiteSettings
 
@@ -83,6 +84,31 @@ class Lending:
             **more,
         }
 
-    def starter(self, program: str, word: str) -> str:
-        """A program of one line, for a place where a scheduler looks for a certain name."""
-        return f'#!/bin/sh\nexec {self.folder}/{program} {word} "$@"\n'
+    def program(self, name: str, module: str, where: str, environment: dict[str, str]) -> Fragment:
+        """A hook as one file.
+
+        Args:
+            name: of the file in `folder`.
+            module: whose ``main`` it runs.
+            where: the hosts that need it.
+            environment: the variables that the scheduler's commands need.
+        """
+        settings = self.hook_settings(environment=environment)
+        return Fragment(
+            name=name,
+            about=f"a program: {self.folder}/{name} on every {where}",
+            text=hook_text(module, settings, python=self.python),
+            is_program=True,
+        )
+
+    def starter(self, name: str, about: str, program: str, word: str) -> Fragment:
+        """A program of one line, for a place where a scheduler looks for a certain name.
+
+        Args:
+            name: of the file.
+            about: where it belongs.
+            program: the hook that it starts.
+            word: what the hook is told.
+        """
+        text = f'#!/bin/sh\nexec {self.folder}/{program} {word} "$@"\n'
+        return Fragment(name=name, about=f"a program {about}", text=text, is_program=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from qrmi.schedulers.calling import Site, SiteProblem
-from qrmi.schedulers.hook import hook_text
 from qrmi.schedulers.others.setup.fragments import Finding, Fragment
 from qrmi.schedulers.others.setup.lending import Lending
 
@@ -44,24 +43,11 @@ def fragments(lending: Lending, lsf: dict[str, str]) -> tuple[Fragment, ...]:
         for consumable, name in counted.items()
     ]
     mapped = [f"{consumable:<13} [all]" for consumable in counted]
-    settings = lending.hook_settings(environment=lsf)
-    program = f"{lending.folder}/{_PROGRAM}"
+    server = "for the folder LSF_SERVERDIR"
     return (
-        Fragment(
-            name=_PROGRAM,
-            about=f"a program: {program} on every host",
-            text=hook_text("qrmi.schedulers.others.lsf", settings, python=lending.python),
-            is_program=True,
-        ),
-        *(
-            Fragment(
-                name=f"{word}.qrmi",
-                about=f"a program for the folder LSF_SERVERDIR: {use}",
-                text=lending.starter(_PROGRAM, word),
-                is_program=True,
-            )
-            for word, use in (("elim", "tells LSF of QPUs"), ("esub", 'bsub -a "qrmi(NAME)"'))
-        ),
+        lending.program(_PROGRAM, "qrmi.schedulers.others.lsf", "host", lsf),
+        lending.starter("elim.qrmi", f"{server}: tells LSF of QPUs", _PROGRAM, "elim"),
+        lending.starter("esub.qrmi", f'{server}: bsub -a "qrmi(NAME)"', _PROGRAM, "esub"),
         Fragment(
             name="lsf.shared", about="lines for lsf.shared", text=_SHARED.format(rows=_rows(shared))
         ),
@@ -73,7 +59,7 @@ def fragments(lending: Lending, lsf: dict[str, str]) -> tuple[Fragment, ...]:
         Fragment(
             name="lsb.queues",
             about="lines for each queue in lsb.queues whose jobs may use QPUs",
-            text=_QUEUE.format(program=program),
+            text=_QUEUE.format(program=f"{lending.folder}/{_PROGRAM}"),
         ),
         Fragment(
             name="lsf.sudoers",
