@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shlex
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cluster_site import NAMES, REPOSITORY, ClusterSite
 from ge_lab import GELab, until
 
-from qrmi.schedulers.speaking import Away, Daemon, Lost
-from qrmi_sandbox import make_server
-
 __all__ = ["NAMES", "OTHER", "USER", "GESite"]
-
-NAMES = ("emu", "many", "fresnel", "test_heron")
-"""Two embedded simulators (one of four slots), a QPU behind Warden, one of a compute service."""
 
 USER, OTHER = "games", "news"
 """Accounts that every system has, to submit jobs as."""
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
-_SLOTS = {"emu": 1, "many": 4, "fresnel": 1, "test_heron": 1}
 _SETTINGS = """
 config = "qrmi_config.json"
 state = "state"
@@ -49,7 +38,7 @@ environment = {environment}
 """
 
 
-class GESite:
+class GESite(ClusterSite):
     """Everything that one cluster with QPUs consists of.
 
     Args:
@@ -58,20 +47,13 @@ class GESite:
 
     Attributes:
         lab: the Grid Engine, set up by what ``qrmi gridengine setup --write`` wrote.
-        warden: the server of ``fresnel``; ``compute`` that of ``test_heron``.
         hooks: the folder of the setup.
-        process: the daemon.
     """
 
     def __init__(self, lost_seconds: float = 5.0, *, remote: bool = False) -> None:
         self.lab = GELab()
-        self.warden: Any = make_server("pasqal-local")
-        self.compute: Any = make_server("ibm-quantum-compute-service")
-        self.process: subprocess.Popen[bytes] | None = None
-        self.folder = self.lab.folder / "qrmid"
+        super().__init__(self.lab.folder / "qrmid")
         self.hooks = self.lab.folder / "hooks"
-        self.socket = self.folder / "run" / "sock"
-        self.daemon = Daemon(socket=str(self.socket))
         self._lost = lost_seconds
         self._remote = remote
 
@@ -118,16 +100,6 @@ class GESite:
             with contextlib.suppress(Exception):
                 server.stop()
 
-    def configuration(self) -> dict[str, Any]:
-        """The site's ``qrmi_config.json``."""
-        reach = {"QRMI_WARDEN_URL": self.warden.url, **self.warden.munge.settings()}
-        emulators = [
-            {"name": name, "type": "local", "slots": _SLOTS[name], "environment": {}}
-            for name in ("emu", "many")
-        ]
-        fresnel = {"name": "fresnel", "type": "pasqal-local", "environment": reach}
-        return {"resources": [*emulators, fresnel, self.compute.resource("test_heron")]}
-
     def _private(self, name: str, text: str) -> None:
         path = self.folder / name
         path.write_text(text)
@@ -138,8 +110,8 @@ class GESite:
         config = ["--config", str(self.folder / "qrmid.toml")]
         done = subprocess.run(
             [sys.executable, "-m", "qrmi", *arguments, *config],
-            cwd=_REPOSITORY,
-            env=self._environment(),
+            cwd=REPOSITORY,
+            env=self.environment(),
             capture_output=True,
             text=True,
             check=False,
@@ -147,10 +119,6 @@ class GESite:
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
-
-    def _environment(self) -> dict[str, str]:
-        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
-        return {**kept, "QRMI_STATE_DIR": str(self.folder / "tasks"), "COLUMNS": "200"}
 
     @contextlib.contextmanager
     def hooked(self, which: str, before: str = ":", after: str = ":") -> Iterator[None]:
@@ -171,90 +139,13 @@ class GESite:
 
     # --- the daemon -----------------------------------------------------------------------------
 
-    def start_daemon(self) -> None:
-        """Start `qrmid`; it answers when this returns."""
-        config = str(self.folder / "qrmid.toml")
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "qrmi", "site", "serve", "--config", config],
-                cwd=_REPOSITORY,
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        try:
-            until(lambda: self.answers() or self.process.poll() is not None, "qrmid answers", 60)
-            assert self.process.poll() is None
-        except AssertionError as error:
-            raise AssertionError(f"qrmid does not run: {self.log()}") from error
-
-    def answers(self) -> bool:
-        """Whether the daemon does."""
-        with contextlib.suppress(Away, Lost):
-            self.daemon.ask("GET", "/v1/leases")
-            return True
-        return False
-
-    def stop_daemon(self) -> None:
-        """Stop it as systemd would."""
-        if self.process is not None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.kill_daemon()
-
-    def pause_daemon(self) -> None:
-        """Let it hang: whoever asks waits."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
-
-    @contextlib.contextmanager
-    def paused_daemon(self) -> Iterator[Callable[[], None]]:
-        """The daemon hangs until the end, or until what this gives is called."""
-        assert self.process is not None
-        go_on = partial(self.process.send_signal, signal.SIGCONT)
-        self.pause_daemon()
-        try:
-            yield go_on
-        finally:
-            go_on()
-
-    def kill_daemon(self) -> None:
-        """``kill -9``."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-
-    def log(self) -> str:
-        """What the daemon wrote."""
-        path = self.folder / "log"
-        return path.read_text(errors="replace")[-4000:] if path.exists() else ""
-
     def leases(self) -> dict[str, list[str]]:
         """What the daemon says is held: the resources by job and task."""
-        rows = self.daemon.ask("GET", "/v1/leases")
-        return {row["job"]["id"]: [g["resource"] for g in row["grants"]] for row in rows}
+        return {job: [g["resource"] for g in row["grants"]] for job, row in self.rows().items()}
 
     def states(self) -> dict[str, str]:
         """How the resources stand."""
         return {row["name"]: row["state"] for row in self.daemon.ask("GET", "/v1/resources")}
-
-    # --- the vendors ----------------------------------------------------------------------------
-
-    def sessions(self) -> list[str]:
-        """Sessions that are open at a vendor's server."""
-        with self.compute.lock:
-            ours = [s.id for s in self.compute.sessions.values() if s.state != "closed"]
-        return [*ours, *self.warden.held_sessions()]
-
-    def owners_overlap(self) -> bool:
-        """Whether two sessions of the QPU behind Warden were ever open together."""
-        with self.warden.lock:
-            spans = sorted((s.created_at, s.revoked_at or "9") for s in self.warden.sessions)
-        return any(before[1] > after[0] for before, after in pairwise(spans))
 
     # --- jobs -----------------------------------------------------------------------------------
 
@@ -268,18 +159,6 @@ class GESite:
         around = f"QRMI_STATE_DIR={state} XDG_CONFIG_HOME={state} HOME={state}"
         command = shlex.join(_user_python())
         return f"mkdir -p {state}; env {around} {command} -c {shlex.quote(program)}"
-
-    def until_free(self, seconds: float = 30.0) -> None:
-        """Wait for the end of all leases, and of all sessions at the vendors."""
-
-        def is_free() -> bool:
-            return not self.leases() and not self.sessions()
-
-        try:
-            until(is_free, "nothing is held", seconds)
-        except AssertionError as error:
-            told = f"{self.leases()} {self.sessions()} {self.log()}"
-            raise AssertionError(f"{error}: {told}") from error
 
     def settle(self) -> None:
         """What holds after every test: nothing held, the queue healthy, and the next job runs."""
@@ -306,7 +185,7 @@ def _user_python() -> list[str]:
     version with the same packages.
     """
     site = [path for path in sys.path if path.endswith("site-packages")]
-    path = ":".join([str(_REPOSITORY), str(_REPOSITORY / "providers"), *site])
+    path = ":".join([str(REPOSITORY), str(REPOSITORY / "providers"), *site])
     system = f"/usr/bin/python3.{sys.version_info.minor}"
     for command in ([sys.executable], ["/usr/bin/env", f"PYTHONPATH={path}", system]):
         with contextlib.suppress(OSError):

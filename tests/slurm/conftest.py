@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parent)]
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "schedulers")]
 
 from lab import is_installed  # noqa: E402 (found on the path above)
 from slurm_site import SlurmSite  # noqa: E402

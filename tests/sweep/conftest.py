@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "slurm"), str(HERE.parent / "gridengine")]
+sys.path[:0] = [
+    str(HERE),
+    *(str(HERE.parent / each) for each in ("slurm", "gridengine", "schedulers")),
+]
 
 from ge_lab import is_possible  # noqa: E402 (found on the path above)
 from ge_site import GESite  # noqa: E402
