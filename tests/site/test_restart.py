@@ -97,6 +97,7 @@ class Story:
         self.live("end", "end_other", "must_be_ended", "must_be_empty", later=later)
 
 
+@pytest.mark.timeout(3600 if _ALL else 120)
 @pytest.mark.parametrize("story", _STORIES)
 @pytest.mark.parametrize("habit", HABITS)
 def test_killed_anywhere(nursery: Nursery, tmp_path: Path, habit: str, story: str) -> None:
