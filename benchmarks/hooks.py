@@ -25,7 +25,7 @@ _LIMIT = 2.0
 def run() -> list[Row]:
     """Each context of the hook, on a Slurm and a daemon of their own; none without Slurm."""
     tests = Path(__file__).parents[1] / "tests"
-    sys.path[:0] = [str(tests / "slurm"), str(tests / "servers")]
+    sys.path[:0] = [str(tests / each) for each in ("slurm", "schedulers", "servers")]
     if shutil.which("slurmctld", path="/usr/sbin:/usr/bin") is None:
         return [Row(what="hooks of Slurm", value="not measured: Slurm is not installed")]
     from slurm_site import SlurmSite

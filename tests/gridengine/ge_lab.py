@@ -258,11 +258,7 @@ class GELab:
     def job_processes(self, job: str) -> list[int]:
         """The processes of a job."""
         mark = f"JOB_ID={job}".encode()
-        return [
-            pid
-            for pid in self._processes()
-            if mark in (Path("/proc") / str(pid) / "environ").read_bytes().split(b"\0")
-        ]
+        return [pid for pid in self._processes() if mark in _environment(pid)]
 
     def pythons_of(self, hook: Path) -> list[int]:
         """The Pythons that a hook of a setup has started."""
@@ -455,6 +451,13 @@ h_rss INFINITY
 s_vmem INFINITY
 h_vmem INFINITY
 """
+
+
+def _environment(pid: int) -> list[bytes]:
+    """A process's variables; none of one that has ended meanwhile."""
+    with contextlib.suppress(OSError):
+        return (Path("/proc") / str(pid) / "environ").read_bytes().split(b"\0")
+    return []
 
 
 def _name_of(pid: int) -> str:
