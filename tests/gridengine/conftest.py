@@ -11,19 +11,15 @@ import pytest
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "schedulers")]
 
-from ge_lab import is_possible  # noqa: E402 (found on the path above)
+from cluster_site import marked  # noqa: E402 (found on the path above)
+from ge_lab import is_possible  # noqa: E402
 from ge_site import GESite  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What starts Grid Engine needs it installed, and root."""
-    here = Path(__file__).parent
-    for item in items:
-        uses = set(getattr(item, "fixturenames", ()))
-        if here in item.path.parents and uses & {"ge_site", "site"}:
-            item.add_marker(pytest.mark.gridengine)
-            if not is_possible():
-                item.add_marker(pytest.mark.skip(reason="needs root and Grid Engine's packages"))
+    missing = "" if is_possible() else "needs root and Grid Engine's packages"
+    marked(items, HERE, {"ge_site", "site"}, "gridengine", missing)
 
 
 @pytest.fixture(scope="session")

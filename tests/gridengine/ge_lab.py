@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import attrs
+from processes import command_lines, environment_of
 
 __all__ = ["GELab", "LabError", "is_possible", "until"]
 
@@ -257,27 +258,17 @@ class GELab:
 
     def job_processes(self, job: str) -> list[int]:
         """The processes of a job."""
-        mark = f"JOB_ID={job}".encode()
-        return [pid for pid in self._processes() if mark in _environment(pid)]
+        mark = f"JOB_ID={job}"
+        return [pid for pid in self._processes() if mark in environment_of(pid)]
 
     def pythons_of(self, hook: Path) -> list[int]:
         """The Pythons that a hook of a setup has started."""
-        marks = {hook.name.encode(), str(hook.with_name("site.json")).encode(), b"-S"}
-        found = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if marks <= set((entry / "cmdline").read_bytes().split(b"\0")):
-                    found.append(int(entry.name))
-        return found
+        marks = {hook.name, str(hook.with_name("site.json")), "-S"}
+        return [pid for pid, words in command_lines() if marks <= set(words)]
 
     def shells_of(self, hook: Path) -> list[int]:
         """The shells that Grid Engine started for a hook of a setup."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if str(hook).encode() in (entry / "cmdline").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-        return found
+        return [pid for pid, words in command_lines() if str(hook) in words]
 
     def stop(self, keep: bool = False) -> None:
         """Take all of it down; the folder goes, too."""
@@ -306,14 +297,9 @@ class GELab:
 
     def _processes(self) -> list[int]:
         """Whatever lives with this lab's SGE_ROOT in its environment, but for its commands."""
-        mark = f"SGE_ROOT={self.root}".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal() and int(entry.name) != os.getpid():
-                with contextlib.suppress(OSError):
-                    if mark in (entry / "environ").read_bytes().split(b"\0"):
-                        found.append(int(entry.name))
-        return found
+        mark = f"SGE_ROOT={self.root}"
+        others = (pid for pid, _ in command_lines() if pid != os.getpid())
+        return [pid for pid in others if mark in environment_of(pid)]
 
     # --- making it ----------------------------------------------------------------------------
 
@@ -451,13 +437,6 @@ h_rss INFINITY
 s_vmem INFINITY
 h_vmem INFINITY
 """
-
-
-def _environment(pid: int) -> list[bytes]:
-    """A process's variables; none of one that has ended meanwhile."""
-    with contextlib.suppress(OSError):
-        return (Path("/proc") / str(pid) / "environ").read_bytes().split(b"\0")
-    return []
 
 
 def _name_of(pid: int) -> str:

@@ -15,8 +15,9 @@ from typing import Any
 
 from cluster_site import NAMES, REPOSITORY, ClusterSite
 from ge_lab import GELab, until
+from processes import user_python
 
-__all__ = ["NAMES", "OTHER", "USER", "GESite"]
+__all__ = ["NAMES", "OTHER", "USER", "GESite", "python_of_user"]
 
 USER, OTHER = "games", "news"
 """Accounts that every system has, to submit jobs as."""
@@ -157,7 +158,7 @@ class GESite(ClusterSite):
         """A line of a job's script that runs a program with this library."""
         state = f"{self.lab.folder}/jobs/state-$USER"
         around = f"QRMI_STATE_DIR={state} XDG_CONFIG_HOME={state} HOME={state}"
-        command = shlex.join(_user_python())
+        command = shlex.join(python_of_user())
         return f"mkdir -p {state}; env {around} {command} -c {shlex.quote(program)}"
 
     def settle(self) -> None:
@@ -178,26 +179,6 @@ class GESite(ClusterSite):
         self.until_free()
 
 
-def _user_python() -> list[str]:
-    """A command that runs Python with this library as a job's user.
-
-    The tests' own interpreter, or where it is out of that user's reach the system's of the same
-    version with the same packages.
-    """
-    site = [path for path in sys.path if path.endswith("site-packages")]
-    path = ":".join([str(REPOSITORY), str(REPOSITORY / "providers"), *site])
-    system = f"/usr/bin/python3.{sys.version_info.minor}"
-    for command in ([sys.executable], ["/usr/bin/env", f"PYTHONPATH={path}", system]):
-        with contextlib.suppress(OSError):
-            done = subprocess.run(
-                [*command, "-c", "import qrmi, attrs"],
-                cwd="/",
-                capture_output=True,
-                check=False,
-                user=USER,
-                group="nogroup",
-                extra_groups=[],
-            )
-            if done.returncode == 0:
-                return command
-    raise AssertionError(f"{USER} can run no Python with the library")
+def python_of_user() -> list[str]:
+    """A command that runs Python with this library as a job's user."""
+    return user_python(USER, user=USER, group="nogroup", extra_groups=[])

@@ -14,10 +14,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+from processes import REPOSITORY
+
 from qrmi.schedulers.speaking import Away, Daemon, Lost
 from qrmi_sandbox import make_server
 
-__all__ = ["NAMES", "REPOSITORY", "SLOTS", "ClusterSite"]
+__all__ = ["NAMES", "REPOSITORY", "SLOTS", "ClusterSite", "marked"]
 
 NAMES = ("emu", "many", "fresnel", "test_heron")
 """Two embedded simulators (one of four slots), a QPU behind Warden, one of a compute service."""
@@ -25,7 +28,24 @@ NAMES = ("emu", "many", "fresnel", "test_heron")
 SLOTS = {"emu": 1, "many": 4, "fresnel": 1, "test_heron": 1}
 """How many slots each has."""
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+
+def marked(
+    items: list[pytest.Item], folder: Path, fixtures: set[str], mark: str, missing: str
+) -> None:
+    """Mark the tests of a folder that use a cluster, and skip them where there can be none.
+
+    Args:
+        items: what was collected.
+        folder: whose tests are meant.
+        fixtures: those that start the cluster.
+        mark: the scheduler's.
+        missing: why there can be none; empty when there can.
+    """
+    for item in items:
+        if folder in item.path.parents and fixtures & set(getattr(item, "fixturenames", ())):
+            item.add_marker(mark)
+            if missing:
+                item.add_marker(pytest.mark.skip(reason=missing))
 
 
 class ClusterSite:

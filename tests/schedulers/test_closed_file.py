@@ -12,7 +12,7 @@ from site_process import Commands
 
 sys.path.append(str(Path(__file__).parents[1] / "slurm"))
 
-from lab import User, user_python
+from lab import User, python_of
 
 _PROGRAM = """
 import pathlib, sys
@@ -31,7 +31,7 @@ def test_file_of_the_daemon_alone(commands: Commands, mode: int, expected: str) 
     file.chmod(mode)
     games = User(name="games", uid=5, gid=60)
     done = subprocess.run(
-        [*user_python(games), "-c", _PROGRAM, str(file)],
+        [*python_of(games), "-c", _PROGRAM, str(file)],
         env={"HOME": "/nonexistent", "PATH": "/usr/bin:/bin"},
         cwd="/",
         user=games.uid,

@@ -16,7 +16,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "gridengine"))
 
 from ge_lab import is_possible
-from ge_site import GESite, _user_python
+from ge_site import GESite, python_of_user
 
 from qrmi_sandbox import make_server
 
@@ -70,7 +70,7 @@ def qsub(page: PageSite, *options: str, program: str) -> str:
     python = jobs / "python"
     python.write_text(
         f"#!/bin/sh\nexport HOME={home} QRMI_STATE_DIR={home}\n"
-        f'cd {jobs}\nexec {shlex.join(_user_python())} "$@"\n'
+        f'cd {jobs}\nexec {shlex.join(python_of_user())} "$@"\n'
     )
     python.chmod(0o755)
     script = (DOCS / "examples" / "job.sh").read_text()

@@ -17,7 +17,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "slurm"))
 
-from lab import User, is_installed, until, user_python
+from lab import User, is_installed, python_of, until
 from setup_lab import SetUpLab
 
 from qrmi.schedulers.calling import Site as Caller
@@ -85,7 +85,7 @@ def page() -> Iterator[PageLab]:
             shutil.copy(path, jobs)
             (jobs / path.name).chmod(0o755)
         python = jobs / "python"
-        python.write_text(f'#!/bin/sh\nexec {shlex.join(user_python(lab.users[0]))} "$@"\n')
+        python.write_text(f'#!/bin/sh\nexec {shlex.join(python_of(lab.users[0]))} "$@"\n')
         python.chmod(0o755)
         yield lab
 

@@ -11,19 +11,15 @@ import pytest
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "schedulers")]
 
-from lab import is_installed  # noqa: E402 (found on the path above)
+from cluster_site import marked  # noqa: E402 (found on the path above)
+from lab import is_installed  # noqa: E402
 from slurm_site import SlurmSite  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What starts Slurm needs it installed."""
-    here = Path(__file__).parent
-    for item in items:
-        uses = set(getattr(item, "fixturenames", ()))
-        if here in item.path.parents and uses & {"slurm_site", "site", "own", "hasty"}:
-            item.add_marker(pytest.mark.slurm)
-            if not is_installed():
-                item.add_marker(pytest.mark.skip(reason="Slurm and MUNGE are not installed"))
+    missing = "" if is_installed() else "Slurm and MUNGE are not installed"
+    marked(items, HERE, {"slurm_site", "site", "own", "hasty"}, "slurm", missing)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,10 +23,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import attrs
+from processes import command_lines, user_python
 
-__all__ = ["SlurmLab", "User", "free_ports", "is_installed", "until", "user_python"]
+__all__ = ["SlurmLab", "User", "free_ports", "is_installed", "python_of", "until"]
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _PROGRAMS = ("slurmctld", "slurmd", "munged", "scontrol", "sbatch", "srun")
 _LOGINS = ("games", "news", "uucp", "backup")  # Debian has them everywhere; their jobs need no home
@@ -467,10 +466,7 @@ def _program(name: str) -> str:
 
 
 def _titles() -> Iterable[tuple[int, str]]:
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                yield int(entry.name), (entry / "cmdline").read_bytes().decode(errors="replace")
+    return ((pid, "\0".join(words)) for pid, words in command_lines())
 
 
 def free_ports(count: int) -> list[int]:
@@ -501,25 +497,6 @@ def _as_user(user: User | None) -> dict[str, Any]:
     return {"user": user.uid, "group": user.gid, "extra_groups": []}
 
 
-def user_python(user: User) -> list[str]:
-    """A command that runs Python with this library as that user.
-
-    The tests' own interpreter, or where it is out of that user's reach the system's of the same
-    version with the same packages.
-    """
-    here = [sys.executable]
-    site = [path for path in sys.path if path.endswith("site-packages")]
-    path = ":".join([str(REPOSITORY), str(REPOSITORY / "providers"), *site])
-    system = f"/usr/bin/python3.{sys.version_info.minor}"
-    for command in (here, ["/usr/bin/env", f"PYTHONPATH={path}", system]):
-        with contextlib.suppress(OSError):
-            done = subprocess.run(
-                [*command, "-c", "import qrmi, attrs"],
-                cwd="/",
-                capture_output=True,
-                check=False,
-                **_as_user(user),
-            )
-            if done.returncode == 0:
-                return command
-    raise AssertionError(f"{user.name} can run no Python with the library")
+def python_of(user: User) -> list[str]:
+    """A command that runs Python with this library as that user."""
+    return user_python(user.name, **_as_user(user))

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from lab import REPOSITORY, SlurmLab, until
+from lab import SlurmLab, until
+from processes import REPOSITORY
 
 from qrmi.cli.app import run
 from qrmi.site.slurm.commands import SlurmCommands

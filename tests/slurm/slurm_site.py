@@ -7,8 +7,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from cluster_site import NAMES, SLOTS, ClusterSite
-from lab import REPOSITORY, SlurmLab, User, free_ports, until, user_python
+from cluster_site import NAMES, REPOSITORY, SLOTS, ClusterSite
+from lab import SlurmLab, User, free_ports, python_of, until
 
 from qrmi.schedulers.hook import hook_text
 
@@ -127,7 +127,7 @@ class SlurmSite(ClusterSite):
         """A line of a job's script that runs a program with this library."""
         state = self.lab.folder / "jobs" / f"state-{user.name}"
         around = f"QRMI_STATE_DIR={state} XDG_CONFIG_HOME={state} HOME={state}"
-        return f"env {around} {shlex.join(user_python(user))} -c {shlex.quote(program)}"
+        return f"env {around} {shlex.join(python_of(user))} -c {shlex.quote(program)}"
 
     def submit(self, script: str, *options: str, **more: Any) -> str:
         """Submit a batch job, as the first user where nobody is named."""

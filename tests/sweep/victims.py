@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from processes import command_lines, environment_of
+
 __all__ = ["GRID_ENGINE", "SLURM", "Blow"]
 
 Blow = Callable[[Any, str, random.Random], None]
@@ -58,12 +60,13 @@ def _the_node_daemon(site: Any, _job: str, chance: random.Random) -> None:
 
 
 def _the_slurm_hook(site: Any, _job: str, _random: random.Random) -> None:
-    _kill(_running(str(site.lab.hook)))
+    hook = str(site.lab.hook)
+    _kill(pid for pid, words in command_lines() if hook in "\0".join(words))
 
 
 def _the_jobs_processes(site: Any, job: str, _random: random.Random) -> None:
     mark = f"SLURM_JOB_ID={job}"
-    _kill(pid for pid in site.lab.job_processes() if mark in _environment(pid))
+    _kill(pid for pid in site.lab.job_processes() if mark in environment_of(pid))
 
 
 def _second_epilog(site: Any, job: str, _random: random.Random) -> None:
@@ -104,21 +107,6 @@ def _the_shepherd(site: Any, job: str, _random: random.Random) -> None:
 def _the_programs(site: Any, job: str, _random: random.Random) -> None:
     with contextlib.suppress(OSError):
         _kill(site.lab.job_processes(job))
-
-
-def _running(word: str) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if word.encode() in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
-    return found
-
-
-def _environment(pid: int) -> list[str]:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
-    return []
 
 
 SLURM: dict[str, Blow] = {

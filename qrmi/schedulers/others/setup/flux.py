@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from qrmi.schedulers.calling import Site, SiteProblem
+from qrmi.schedulers.calling import Site
+from qrmi.schedulers.others.setup.asking import told
 from qrmi.schedulers.others.setup.fragments import Finding, Fragment
 from qrmi.schedulers.others.setup.lending import Lending
 
@@ -94,7 +95,7 @@ def fragments(lending: Lending, flux: dict[str, str]) -> tuple[Fragment, ...]:
 
 def check(lending: Lending, site: Site) -> list[Finding]:
     """What is wrong with this node's Flux."""
-    loaded = _told(site, "flux", "jobtap", "list")
+    loaded = told(site, "flux", "jobtap", "list") or ""
     findings = [
         Finding(
             what="perilog.so",
@@ -112,11 +113,3 @@ def check(lending: Lending, site: Site) -> list[Finding]:
     problem = "" if _LUA_PLACE.is_file() else "it is not there"
     findings.append(Finding(what=str(_LUA_PLACE), problem=problem, hint="qrmi flux setup --write"))
     return findings
-
-
-def _told(site: Site, *command: str) -> str:
-    try:
-        done = site.run(*command)
-    except SiteProblem:
-        return ""
-    return "" if done.returncode else str(done.stdout)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from qrmi.schedulers.calling import Site, SiteProblem
+from qrmi.schedulers.calling import Site
+from qrmi.schedulers.others.setup.asking import told
 from qrmi.schedulers.others.setup.fragments import Finding, Fragment
 from qrmi.schedulers.others.setup.lending import Lending
 
@@ -79,7 +80,7 @@ def _rows(rows: list[str]) -> str:
 
 def check(lending: Lending, site: Site) -> list[Finding]:
     """What is wrong with this cluster's LSF."""
-    known = _told(site, "lsinfo", "-r")
+    known = told(site, "lsinfo", "-r") or ""
     findings = [
         Finding(
             what=f"resource {consumable}",
@@ -88,7 +89,7 @@ def check(lending: Lending, site: Site) -> list[Finding]:
         )
         for consumable in (*lending.consumables, "qpu_any")
     ]
-    counted = _told(site, "bhosts", "-s")
+    counted = told(site, "bhosts", "-s") or ""
     silent = [each for each in lending.consumables if each not in counted.split()]
     findings.append(
         Finding(
@@ -97,17 +98,8 @@ def check(lending: Lending, site: Site) -> list[Finding]:
             hint="copy it to LSF_SERVERDIR, then lsadmin limrestart",
         )
     )
-    queues = _told(site, "bqueues", "-l")
+    queues = told(site, "bqueues", "-l") or ""
     for word in ("pre", "post", "start"):
         problem = "" if f"{_PROGRAM} {word}" in queues else "no queue starts it"
         findings.append(Finding(what=f"{_PROGRAM} {word}", problem=problem, hint=_AGAIN))
     return findings
-
-
-def _told(site: Site, *command: str) -> str:
-    """What a command says; empty where it fails."""
-    try:
-        done = site.run(*command)
-    except SiteProblem:
-        return ""
-    return "" if done.returncode else str(done.stdout)

@@ -8,7 +8,8 @@ import re
 from importlib import resources
 from pathlib import Path
 
-from qrmi.schedulers.calling import Site, SiteProblem
+from qrmi.schedulers.calling import Site
+from qrmi.schedulers.others.setup.asking import told
 from qrmi.schedulers.others.setup.fragments import Finding, Fragment
 from qrmi.schedulers.others.setup.lending import Lending
 
@@ -136,7 +137,7 @@ class _Plain(ast.NodeTransformer):
 def check(lending: Lending, site: Site) -> list[Finding]:
     """What is wrong with this host's PBS server."""
     findings = [_hook_finding(site)]
-    known = _told(site, "qmgr", "-c", "list resource")
+    known = told(site, "qmgr", "-c", "list resource")
     for consumable, name in lending.consumables.items():
         problem = "" if known and consumable in known else "PBS does not know it"
         findings.append(
@@ -150,7 +151,7 @@ _AGAIN = "qrmi pbs setup --write DIR, and in that folder: qmgr < qmgr.txt"
 
 
 def _hook_finding(site: Site) -> Finding:
-    text = _told(site, "qmgr", "-c", "list hook qrmi")
+    text = told(site, "qmgr", "-c", "list hook qrmi")
     if text is None:
         problem = "PBS has no hook of that name, or qmgr does not answer"
     elif "enabled = true" not in text.lower():
@@ -174,11 +175,3 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
-
-
-def _told(site: Site, *command: str) -> str | None:
-    try:
-        done = site.run(*command)
-    except SiteProblem:
-        return None
-    return None if done.returncode else str(done.stdout)
