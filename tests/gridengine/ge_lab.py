@@ -73,7 +73,7 @@ def is_possible() -> bool:
     return os.geteuid() == 0 and (_DAEMONS / "sge_qmaster").exists()
 
 
-def until(look: Callable[[], _T], what: str, seconds: float = 20.0) -> _T:
+def until(look: Callable[[], _T], what: str, seconds: float = 40.0) -> _T:
     """What ``look`` gives once that is true.
 
     Raises:

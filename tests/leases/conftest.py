@@ -151,7 +151,7 @@ class Service:
             return {job.id: job.status for job in self.server.jobs.values()}
 
     @staticmethod
-    def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
         """Wait for something that another process does."""
         ends = time.monotonic() + seconds
         while not condition():

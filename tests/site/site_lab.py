@@ -43,7 +43,7 @@ def job(number: int = 7, *, uid: int = 0, **fields: Any) -> Job:
     return Job(**{**known, "uid": uid, **fields})
 
 
-def eventually(what: Callable[[], object], seconds: float = 10.0) -> None:
+def eventually(what: Callable[[], object], seconds: float = 20.0) -> None:
     """Wait until something holds."""
     end = time.monotonic() + seconds
     while not what():

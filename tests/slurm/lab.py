@@ -75,7 +75,7 @@ def is_installed() -> bool:
 def until(
     condition: Callable[[], Any],
     *,
-    seconds: float = 20.0,
+    seconds: float = 40.0,
     every: float = 0.05,
     told: Callable[[], str] = lambda: "",
 ) -> Any:
@@ -171,7 +171,7 @@ class SlurmLab:
                 self.cancel_all()
                 until(lambda: not self.queue(), seconds=3)
         for name in (*_NODES, "slurmctld", "munged"):
-            self._end(name)
+            self.end(name)
         self._sweep()
         self.remove()
 
@@ -203,9 +203,21 @@ class SlurmLab:
         process.kill()
         process.wait()
 
+    def end(self, name: str) -> None:
+        """Have a daemon end in order: it saves what it knows first."""
+        process = self.processes.get(name)
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
     def restart_daemon(self, name: str) -> None:
         """Have a daemon read its configuration anew."""
-        self._end(name)
+        self.end(name)
         self.start_daemon(name)
 
     def is_up(self, name: str) -> bool:
@@ -446,17 +458,6 @@ class SlurmLab:
         options = [f"--{option}={path}" for option, path in places.items()]
         self._spawn("munged", [_program("munged"), "--foreground", "--num-threads=2", *options])
         until(self.munge_socket.exists, seconds=10, told=lambda: "munged does not start")
-
-    def _end(self, name: str) -> None:
-        process = self.processes.get(name)
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _program(name: str) -> str:

@@ -99,19 +99,24 @@ class TestInSlurm:
         slurm.until_over(job)
 
     def test_a_silent_controller_ends_nobodys_lease(self, slurm: SetUpLab) -> None:
-        """While slurmctld is down nothing is known; after its restart all is."""
+        """While slurmctld is down nothing is known; after its restart all is.
+
+        It is told to end, so that it saves what it knows: one that was killed may come back with
+        the job still pending, and start it beside its own processes.
+        """
         job = slurm.submit("sleep 60")
         slurm.until_state(job, "RUNNING")
         run, watch = run_of(slurm, job), watch_of(slurm)
-        slurm.run("sleep", "1")
-        slurm.kill("slurmctld")
+        slurm.end("slurmctld")
         quick = attrs.evolve(slurm.commands, timeout_seconds=1)
         assert SlurmWatch(quick, fresh_seconds=0.0).is_over(run) is None
         slurm.start_daemon("slurmctld")
         until(lambda: watch.is_over(run) is not None)
+        assert watch.is_over(run) is False
         assert watch.is_over(attrs.evolve(run, id="99999")) is True
-        slurm.run("scancel", job, check=False)
-        until(lambda: not slurm.queue())
+        slurm.run("scancel", job)
+        slurm.until_over(job)
+        assert watch.is_over(run) is True
 
     @pytest.mark.slow
     def test_a_lost_node(self, slurm: SetUpLab) -> None:
