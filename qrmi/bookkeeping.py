@@ -185,14 +185,9 @@ class TaskBook:
 
     def seen(self, task_id: str, status: TaskStatus) -> None:
         """Record a task's end, once, if this handle started it or saw it before its end."""
-        with self._lock:
-            if not status.is_final:
-                self._unended.add(task_id)
-                if status is TaskStatus.QUEUED or task_id in self._running:
-                    return
-                self._running.add(task_id)
         if not status.is_final:
-            self.note("seen", task=task_id, status=status.name)
+            if self._is_new(task_id, status):
+                self.note("seen", task=task_id, status=status.name)
             return
         self.underway.ended(task_id)
         with self._lock:
@@ -202,6 +197,18 @@ class TaskBook:
             self._unended.discard(task_id)
         self.note("ended", task=task_id, status=status.name)
         _log.info("task %s %s on %s", task_id, status.name.lower(), self._resource_id)
+
+    def _is_new(self, task_id: str, status: TaskStatus) -> bool:
+        """Whether a task was not known to run until now."""
+        is_queued = status is TaskStatus.QUEUED
+        if task_id in self._unended and (is_queued or task_id in self._running):
+            return False  # as most looks find it: no lock for those
+        with self._lock:
+            self._unended.add(task_id)
+            if is_queued or task_id in self._running:
+                return False
+            self._running.add(task_id)
+            return True
 
     def failed(self, step: str, error: QrmiError) -> None:
         """Record an error that leaves the handle; the same one in a row is recorded once."""

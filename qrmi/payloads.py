@@ -301,4 +301,7 @@ def _dumped(value: object) -> str:
         return "null"
     if isinstance(value, tuple):
         value = [attrs.asdict(item) if attrs.has(type(item)) else item for item in value]
-    return json.dumps(value, sort_keys=True)
+    return _sorted.encode(value)
+
+
+_sorted = json.JSONEncoder(sort_keys=True)

@@ -16,7 +16,17 @@ from qrmi.errors import ResourceNotFoundError, TaskNotFoundError, UnexpectedAnsw
 from qrmi.payloads import AliceBobFelis
 from qrmi.references import created_id as _checked_id
 from qrmi.tasks import ResourceStatus, ResourceStatusCode, TaskId, TaskStatus
-from qrmi.transport import JSON, Problem, Request, Response, answer_field, join, json_body, reading
+from qrmi.transport import (
+    JSON,
+    Problem,
+    Request,
+    Response,
+    answer_field,
+    join,
+    json_body,
+    polled,
+    reading,
+)
 from qrmi.transport.forms import Part, form_body
 
 __all__ = [
@@ -113,6 +123,7 @@ def upload_input(base: str, task_id: TaskId, payload: AliceBobFelis) -> Request:
     )
 
 
+@polled
 def get_job(base: str, task_id: TaskId) -> Request:
     """Felis: GET /v1/jobs/{id}."""
     url = join(base, "v1", "jobs", task_id)

@@ -6,8 +6,6 @@ import threading
 from collections.abc import Mapping
 from typing import cast
 
-import attrs
-
 from qrmi.driver import Capabilities, Driver
 from qrmi.errors import (
     ResourceUnavailableError,
@@ -110,8 +108,8 @@ class IQMServerDriver(HttpDriver):
 
         A payload without a tag gets one that is made from the key.
         """
-        program = attrs.evolve(cast("IQMServer", payload), tag=self.mark_of(payload, key))
-        request = wire.create_job(self.settings.endpoint, self._alias, program)
+        program, tag = cast("IQMServer", payload), self.mark_of(payload, key)
+        request = wire.create_job(self.settings.endpoint, self._alias, program, tag)
         return wire.created_id(self.client.json(request))
 
     def mark_of(self, payload: Payload, key: str) -> str:

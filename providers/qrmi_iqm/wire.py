@@ -16,7 +16,7 @@ from qrmi.errors import TaskNotFoundError
 from qrmi.payloads import IQMServer
 from qrmi.references import created_id as _checked_id
 from qrmi.tasks import ResourceStatus, ResourceStatusCode, TaskId, TaskStatus
-from qrmi.transport import JSON, Problem, Request, Response, answer_field, join, reading
+from qrmi.transport import JSON, Problem, Request, Response, answer_field, join, polled, reading
 
 __all__ = [
     "ARTIFACTS",
@@ -83,8 +83,11 @@ def target_parts(endpoint: str, alias: str, calibration: str) -> dict[str, Reque
     }
 
 
-def create_job(endpoint: str, alias: str, payload: IQMServer) -> Request:
-    """``POST /api/v1/jobs/{qc}/{job_type}``; the payload's text is the body, byte for byte."""
+def create_job(endpoint: str, alias: str, payload: IQMServer, tag: str) -> Request:
+    """``POST /api/v1/jobs/{qc}/{job_type}``; the payload's text is the body, byte for byte.
+
+    ``tag`` is the job's; the payload's own is not looked at.
+    """
     url = join(
         endpoint,
         *_API,
@@ -92,11 +95,12 @@ def create_job(endpoint: str, alias: str, payload: IQMServer) -> Request:
         alias,
         payload.job_type,
         use_timeslot=payload.use_timeslot,
-        tag=payload.tag,
+        tag=tag,
     )
     return Request("POST", url, headers=JSON, body=payload.iqmjson.encode())
 
 
+@polled
 def get_job(endpoint: str, task_id: TaskId, hold_seconds: float = 0.0) -> Request:
     """``GET /api/v1/jobs/{id}``.
 

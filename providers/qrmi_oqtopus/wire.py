@@ -13,7 +13,17 @@ from qrmi import references
 from qrmi.driver import unknown_status
 from qrmi.errors import TaskNotFoundError, UnexpectedAnswerError
 from qrmi.tasks import ResourceStatus, ResourceStatusCode, TaskId, TaskStatus
-from qrmi.transport import JSON, Problem, Request, Response, answer_field, join, json_body, reading
+from qrmi.transport import (
+    JSON,
+    Problem,
+    Request,
+    Response,
+    answer_field,
+    join,
+    json_body,
+    polled,
+    reading,
+)
 from qrmi.transport.forms import Part, form_body
 from qrmi_oqtopus import archives
 from qrmi_oqtopus.documents import moment
@@ -156,6 +166,7 @@ def once(request: Request) -> Request:
     )
 
 
+@polled
 def get_status(base: str, task_id: TaskId, *, repeats: bool = True) -> Request:
     """OQTOPUS: GET /jobs/{id}/status."""
     url = join(base, "jobs", task_id, "status")

@@ -57,6 +57,7 @@ _SEQUENCE_KEYS = frozenset({"version", "operations", "register"})
 _AHS_KEYS = frozenset({"setup", "hamiltonian"})
 
 
+@functools.lru_cache(maxsize=2)  # a start asks more than once
 def program_kind(text: str) -> str:
     """What an analog program is: ``pulser`` (a sequence) or ``ahs`` (CUDA-Q's program).
 

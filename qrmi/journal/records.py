@@ -290,7 +290,8 @@ def leases(events: Iterable[Fields]) -> list[LeaseRecord]:
             kept.setdefault((event["resource"], event["token"]), []).append(event)
     found = []
     for place, acquired in taken.items():
-        left = [a for a in acquired if not any(_ends(r, a) for r in released.get(place, ()))]
+        ends = released.get(place, [])[::-1]  # the last one ends most of them
+        left = [a for a in acquired if not any(_ends(r, a) for r in ends)]
         if left:
             found.append(_lease(min(left, key=lambda e: (bool(e.get("borrowed")), e["at"]))))
     return sorted(found, key=lambda lease: lease.acquired_at)

@@ -36,6 +36,7 @@ MASK = "***"
 _SHORTEST = 4
 _PROBE = 8  # a secret that a message cuts short is known by so many characters
 _IS_WORD = re.compile(r"[a-z]{1,11}").fullmatch  # such a text cannot be told from prose
+_IS_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch  # such a text is the same when escaped
 _STARTS = (0, 2, 3)  # of the part of a base64 text that does not depend on what stands before
 _IN_MARKUP = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 _NAMES = (
@@ -51,6 +52,7 @@ _LOOKS = (
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+(\.[\w-]*)?"), MASK),
     (re.compile(r"://[^/\s@\"'<>]+@"), f"://{MASK}@"),
 )
+_IN_ALL_LOOKS = re.compile(r"[=%@\s]|eyJ").search  # a text without any of these is clean
 
 
 class Hidden(str):
@@ -114,13 +116,15 @@ def holders() -> Iterator[Holder]:
 
 def scrub(text: str) -> str:
     """The text with ``***`` in the place of every secret."""
-    known = {form for holder in holders() for form in holder.forms()}
-    for form in sorted(known, key=len, reverse=True):
-        if form in text:
-            text = _without(text, form)
-    text = _without_parts(text, known)
-    for pattern, replacement in _LOOKS:
-        text = pattern.sub(replacement, text)
+    near = {form for holder in holders() for form in holder.forms() if form[:_PROBE] in text}
+    if near:
+        for form in sorted(near, key=len, reverse=True):
+            if form in text:
+                text = _without(text, form)
+        text = _without_parts(text, near)
+    if _IN_ALL_LOOKS(text):
+        for pattern, replacement in _LOOKS:
+            text = pattern.sub(replacement, text)
     return text
 
 
@@ -130,13 +134,13 @@ def _without(text: str, form: str) -> str:
     return text.replace(form, MASK)
 
 
-def _without_parts(text: str, known: set[str]) -> str:
+def _without_parts(text: str, forms: set[str]) -> str:
     """Without the beginnings of secrets that a message cuts short."""
-    for probe in {form[:_PROBE] for form in known if len(form) >= _PROBE}:
+    for probe in {form[:_PROBE] for form in forms if len(form) >= _PROBE}:
         begin = text.find(probe)
         while begin >= 0:
-            forms = (form for form in known if form.startswith(probe))
-            end = begin + max(_shared(form, text[begin:]) for form in forms)
+            begun = (form for form in forms if form.startswith(probe))
+            end = begin + max(_shared(form, text[begin:]) for form in begun)
             text = text[:begin] + MASK + text[end:]
             begin = text.find(probe, begin + len(MASK))
     return text
@@ -185,13 +189,19 @@ def _encoded(text: str) -> Iterator[str]:
     if len(text) < _PROBE:
         return
     text = text.encode("utf-8", "replace").decode()  # half a character is in no message
-    for once in (quote(text, safe=""), quote(text), quote_plus(text)):
-        yield once
-        yield re.sub("%..", lambda code: code[0].lower(), once)
-    yield from (json.dumps(text)[1:-1], repr(text)[1:-1], text.translate(_IN_MARKUP))
+    if not _IS_PLAIN(text):
+        yield from _escaped(text)
     data = text.encode()
     for offset, start in enumerate(_STARTS):
         coded = base64.b64encode(b"\0" * offset + data).decode()
         whole = coded if not (len(data) + offset) % 3 else coded.rstrip("=")[:-1]
         yield whole[start:]
-        yield whole[start:].translate(str.maketrans("+/", "-_"))
+        yield whole[start:].replace("+", "-").replace("/", "_")
+
+
+def _escaped(text: str) -> Iterator[str]:
+    """As URLs, JSON, Python and markup have it."""
+    for once in (quote(text, safe=""), quote(text), quote_plus(text)):
+        yield once
+        yield re.sub("%..", lambda code: code[0].lower(), once)
+    yield from (json.dumps(text)[1:-1], repr(text)[1:-1], text.translate(_IN_MARKUP))

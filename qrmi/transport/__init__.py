@@ -20,6 +20,7 @@ from qrmi.transport.messages import (
     Timeout,
     join,
     json_body,
+    polled,
 )
 from qrmi.transport.outcomes import Problem, SendError
 from qrmi.transport.reading import answer_field, reading
@@ -57,6 +58,7 @@ __all__ = [
     "checked_ids",
     "join",
     "json_body",
+    "polled",
     "reading",
     "request_ids",
     "transport_for",

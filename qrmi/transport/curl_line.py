@@ -125,11 +125,14 @@ class Line:
     def _essentials(self, status: int) -> dict[str, str]:
         """The headers that libcurl itself reads; a redirect's is made absolute."""
         read = self._curl.getinfo_raw
-        found = {"content-type": read(pycurl.CONTENT_TYPE)}
+        kind = read(pycurl.CONTENT_TYPE)
+        found = {} if kind is None else {"content-type": kind.decode("latin-1")}
         if status >= 300:
-            found["location"] = read(pycurl.REDIRECT_URL)
-            found["retry-after"] = str(read(pycurl.RETRY_AFTER) or "").encode()
-        return {name: value.decode("latin-1") for name, value in found.items() if value}
+            if location := read(pycurl.REDIRECT_URL):
+                found["location"] = location.decode("latin-1")
+            if seconds := read(pycurl.RETRY_AFTER):
+                found["retry-after"] = str(seconds)
+        return found
 
     def _set_timeout(self, timeout: Timeout) -> None:
         connect = max(int(timeout.connect_seconds * 1000), 1)

@@ -6,9 +6,10 @@ import contextlib
 import functools
 import json
 import re
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Protocol
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any, Protocol, TypeVar, cast
+from urllib.parse import quote, quote_plus, urlsplit
 
 import attrs
 
@@ -32,13 +33,17 @@ __all__ = [
     "join",
     "json_body",
     "origin_of",
+    "polled",
 ]
+
+_Make = TypeVar("_Make", bound="Callable[..., Request]")
 
 _PLAIN = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*").fullmatch
 _NOTHING: frozenset[int] = frozenset()
 _ALWAYS_SAFE = frozenset({"GET", "HEAD"})
 _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # what `json.loads` comes to
 _BLANKS = " \t\r\n"
+_MOST_POLLED = 1024
 
 USER_AGENT = "openqrmi"
 """How requests name their sender; no version, because services need none and logs are read."""
@@ -265,7 +270,7 @@ def join(base: str, *components: str, slash: bool = False, **query: Any) -> str:
     if query:
         pairs = [(k, v) for key, value in query.items() for k, v in _pairs(key, value)]
         if pairs:
-            url += "?" + urlencode(pairs, errors="replace")
+            url += "?" + "&".join(f"{_in_query(key)}={_in_query(value)}" for key, value in pairs)
     return url
 
 
@@ -281,6 +286,10 @@ def _quoted(text: str) -> str:
         raise InvalidInputError(f"{text[:60]!a} is no text that a URL can hold") from None
 
 
+def _in_query(text: str) -> str:
+    return text if _PLAIN(text) else quote_plus(text, errors="replace")
+
+
 def _pairs(key: str, value: Any) -> list[tuple[str, str]]:
     if value is None:
         return []
@@ -291,6 +300,11 @@ def _pairs(key: str, value: Any) -> list[tuple[str, str]]:
     return [(key, str(value))]
 
 
+def polled(make: _Make) -> _Make:
+    """A pure function whose requests are sent again and again: equal ones are made once."""
+    return cast("_Make", functools.lru_cache(maxsize=_MOST_POLLED)(make))
+
+
 def json_body(value: Any) -> bytes:
     """A JSON body.
 
@@ -298,6 +312,9 @@ def json_body(value: Any) -> bytes:
         InvalidInputError: the value has numbers that are not finite, or no JSON form.
     """
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        return _compact.encode(value).encode()
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"cannot be written as JSON: {error}") from error
+
+
+_compact = json.JSONEncoder(separators=(",", ":"), allow_nan=False)

@@ -134,10 +134,10 @@ def test_a_request_is_held_for_whole_seconds_up_to_thirty(seconds, query) -> Non
 
 
 def test_only_the_start_of_a_job_is_not_repeatable() -> None:
-    start = wire.create_job(ENDPOINT, "garnet", IQMServer("{}", "circuit"))
+    start = wire.create_job(ENDPOINT, "garnet", IQMServer("{}", "circuit"), "a tag")
     assert not start.idempotent
     assert wire.cancel_job(ENDPOINT, TASK).idempotent
-    assert "?" not in start.url
+    assert start.url.endswith("/jobs/garnet/circuit?tag=a+tag")
 
 
 def test_a_target_whose_parts_begin_with_a_mark() -> None:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qrmi.errors import QrmiError
+from qrmi.secrecy import scrubbing
 from qrmi.secrecy.scrubbing import Hidden, HiddenObject, forms_of, scrub
 from qrmi.secrecy.secrets import Secret
 from qrmi.transport.auth import BasicAuth, FreshAuth, StaticAuth, Token, TokenAuth
@@ -65,6 +66,37 @@ def test_other_texts_are_left_alone(text: str) -> None:
     whole = f"{text} GET /v1/jobs/4f2c-11 at https://a.example:443/x (status 500) {text}"
     assert scrub(whole) == whole
     assert holder
+
+
+_PIECES = st.sampled_from(
+    [
+        "token",
+        "Bearer",
+        "basic",
+        "eyJ",
+        "=",
+        "%3d",
+        "%26",
+        "://",
+        "@",
+        " ",
+        "\u2003",
+        "&",
+        "?",
+        ".",
+        "/",
+    ]
+)
+
+
+@given(st.lists(_PIECES | st.text("abcdefgh0123-_", min_size=1, max_size=20), max_size=12))
+def test_a_text_that_is_passed_over_quickly_is_clean(pieces: list[str]) -> None:
+    """Ids go through `scrub` at every start; it looks closely where there is cause."""
+    whole = "".join(pieces)
+    closely = whole
+    for pattern, replacement in scrubbing._LOOKS:
+        closely = pattern.sub(replacement, closely)
+    assert scrub(whole) == closely
 
 
 @pytest.mark.parametrize("word", ["token", "password", "abc", "", "refused"])

@@ -11,7 +11,7 @@ from qrmi.errors import InvalidInputError
 from qrmi.payloads import QiskitPrimitive
 from qrmi.references import tag_of
 from qrmi.tasks import TaskId
-from qrmi.transport import Request, answer_field, join
+from qrmi.transport import Request, answer_field, join, json_body
 from qrmi_ibm.compute_service.wire import Site
 
 __all__ = ["check_params", "create_job", "created_id", "tag_of"]
@@ -45,7 +45,7 @@ def check_params(payload: QiskitPrimitive, programs: Iterable[str]) -> None:
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text, parse_constant=_not_json)
+        value = _strict.decode(text)
         text.encode()
     except (ValueError, RecursionError) as error:
         # a UnicodeError shows the text, a JSONDecodeError only a place in it
@@ -58,6 +58,9 @@ def _parsed(text: str) -> dict[str, Any]:
 
 def _not_json(constant: str) -> None:
     raise ValueError(constant)
+
+
+_strict = json.JSONDecoder(parse_constant=_not_json)
 
 
 def create_job(
@@ -80,11 +83,9 @@ def create_job(
         **({} if cost is None else {"cost": cost}),
         **({} if session_id is None else {"session_id": session_id}),
     }
-    opening = json.dumps(head, separators=(",", ":"))[:-1]
-    body = f'{opening},"params":{payload.input},"private":false}}'
-    return Request(
-        "POST", join(site.endpoint, "jobs"), headers=site.post_headers, body=body.encode()
-    )
+    opening = json_body(head)[:-1]
+    body = b'%s,"params":%s,"private":false}' % (opening, payload.input.encode())
+    return Request("POST", join(site.endpoint, "jobs"), headers=site.post_headers, body=body)
 
 
 def created_id(answer: Any) -> TaskId:

@@ -20,7 +20,7 @@ from qrmi.errors import (
     UnexpectedAnswerError,
 )
 from qrmi.tasks import TaskId, TaskResult, TaskStatus
-from qrmi.transport import Request, Response, answer_field, join, reading
+from qrmi.transport import Request, Response, answer_field, join, polled, reading
 
 __all__ = [
     "PAGE",
@@ -59,7 +59,7 @@ _CODE = "reason_code"
 _LONGEST_REASON = 500
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, cache_hash=True)
 class Site:
     """Where requests go.
 
@@ -101,6 +101,7 @@ class Site:
 # --- one job --------------------------------------------------------------------------------
 
 
+@polled
 def get_job(site: Site, task_id: TaskId) -> Request:
     """A job without its input, which may be long (GET /jobs/{id}?exclude_params=true)."""
     return Request(

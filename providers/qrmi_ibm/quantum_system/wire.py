@@ -10,7 +10,7 @@ import attrs
 
 from qrmi.errors import InvalidInputError, TaskNotFoundError
 from qrmi.payloads import QiskitPrimitive
-from qrmi.transport import JSON, Request, join, json_body
+from qrmi.transport import JSON, Request, join, json_body, polled
 
 __all__ = [
     "Api",
@@ -27,7 +27,7 @@ _NOT_FOUND = frozenset({404})
 _CONFLICT = frozenset({409})
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Api:
     """Makes the requests.
 
@@ -80,6 +80,7 @@ class Api:
             idempotent=True,
         )
 
+    @polled
     def job(self, task_id: str) -> Request:
         """GET /v1/jobs/{id}."""
         return self._of_task("GET", task_id)

@@ -248,7 +248,7 @@ class PasqalCloudDriver(HttpDriver):
 
     def can_find(self, payload: Payload) -> bool:
         """Whether it becomes a batch, which has tags; a CUDA-Q job has none and is not listed."""
-        return program_kind(_as_batch(payload).sequence) != "ahs"
+        return program_kind(cast("PasqalCloud | PulserBatch", payload).sequence) != "ahs"
 
     def find_task(self, key: str) -> TaskId | None:
         """The batch whose tag is this key."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from qrmi.errors import ResourceNotFoundError, TaskNotFoundError
 from qrmi.payloads import AnalogJob
-from qrmi.transport import Request, join, json_body
+from qrmi.transport import Request, join, json_body, polled
 
 __all__ = [
     "PAGE",
@@ -113,6 +113,7 @@ def _look(url: str, task_id: str | None = None, accept: frozenset[int] = frozens
     return Request("GET", url, missing=missing, task_id=task_id, accept=accept)
 
 
+@polled
 def batch_status(api: str, batch_id: str) -> Request:
     """``GET v1/batches/{id}/status``, a few bytes; older services have no such route."""
     return _look(join(api, "v1", "batches", batch_id, "status"), batch_id, _NO_ROUTE)
@@ -123,6 +124,7 @@ def batch(api: str, batch_id: str) -> Request:
     return _look(join(api, "v2", "batches", batch_id), batch_id)
 
 
+@polled
 def job_status(api: str, job_id: str) -> Request:
     """``GET v1/jobs/{id}/status``; older services have no such route."""
     return _look(join(api, "v1", "jobs", job_id, "status"), job_id, _NO_ROUTE)

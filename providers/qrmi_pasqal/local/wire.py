@@ -16,7 +16,7 @@ from typing import Any
 from qrmi.driver import unknown_status
 from qrmi.errors import TaskNotFoundError, UnexpectedAnswerError
 from qrmi.tasks import ResourceCapacity, TaskId, TaskStatus
-from qrmi.transport import JSON, Request, Response, answer_field, join, json_body
+from qrmi.transport import JSON, Request, Response, answer_field, join, json_body, polled
 
 __all__ = [
     "accessibility",
@@ -198,6 +198,7 @@ def created(answer: Any) -> TaskId:
     return TaskId(str(answer_field(answer, "id", int)))
 
 
+@polled
 def get_job(url: str, task_id: str) -> Request:
     """A job of the caller's own."""
     return _of_job("GET", url, task_id)
