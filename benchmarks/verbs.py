@@ -15,6 +15,7 @@ from benchmarks.measure import Row
 __all__ = ["run"]
 
 _VERBS = ("status", "start", "target")
+_FLOORS = ("status", "start")
 _TURNS = 12
 _ROUNDS = 40
 _Figures = dict[tuple[str, str], list[dict[str, float]]]
@@ -38,7 +39,7 @@ def _over(place: Place, protocol: str, limits: dict[str, float], kinds: Sequence
         environment = {"SSL_CERT_FILE": str(authority)}
     ratios: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     shown: dict[tuple[str, str], list[str]] = defaultdict(list)
-    floors: list[tuple[float, float]] = []
+    floors: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for vendor in VENDORS:
         with (
             server(list(vendor.rules), place.folder, tls=tls) as base,
@@ -46,8 +47,9 @@ def _over(place: Place, protocol: str, limits: dict[str, float], kinds: Sequence
         ):
             for verb in (*_VERBS, "cycle"):
                 told = _measured(vendor, base, verb, workers)
-                if verb == "status":
-                    floors.append((_floor(vendor, base, workers), told["upstream"]["us"]))
+                if verb in _FLOORS:
+                    floor = _floor(vendor, base, workers, verb)
+                    floors[verb].append((floor, told["upstream"]["us"]))
                 for kind in limits:
                     for unit in ("us", "cpu"):
                         ratios[(kind, verb, unit)].append(told[kind][unit] / told["upstream"][unit])
@@ -58,7 +60,7 @@ def _over(place: Place, protocol: str, limits: dict[str, float], kinds: Sequence
         _row(protocol, kind, verb, limit, ratios, shown)
         for kind, limit in limits.items()
         for verb in (*_VERBS, "cycle")
-    ] + [_floor_row(protocol, floors)]
+    ] + [_floor_row(protocol, verb, pairs) for verb, pairs in floors.items()]
 
 
 def _measured(
@@ -81,20 +83,23 @@ def _measured(
     }
 
 
-def _floor(vendor: Vendor, base: str, workers: Sequence[Library]) -> float:
-    """What libcurl needs for the one request of a look at a task, with nothing around it."""
-    path = next(rule.prefix for rule in vendor.rules if vendor.task in rule.prefix)
+def _floor(vendor: Vendor, base: str, workers: Sequence[Library], verb: str) -> float:
+    """What libcurl needs for as many requests as the verb has, with nothing around them.
+
+    Of a start they are all taken for POSTs of 1 kB.
+    """
     curl = next(worker for worker in workers if worker.name == "curl")
     order = vendor.order(base)
-    turns = [curl.ask("floor", order, path=path, rounds=_ROUNDS)["us"] for _ in range(_TURNS)]
-    return min(turns)
+    bare = {"path": vendor.path_of(verb), "body": "x" * 1000 if verb == "start" else ""}
+    turns = [curl.ask("floor", order, rounds=_ROUNDS, **bare)["us"] for _ in range(_TURNS)]
+    return min(turns) * _count(curl, vendor, base, verb)
 
 
-def _floor_row(protocol: str, floors: Sequence[tuple[float, float]]) -> Row:
+def _floor_row(protocol: str, verb: str, floors: Sequence[tuple[float, float]]) -> Row:
     ratio = statistics.geometric_mean(raw / theirs for raw, theirs in floors)
     return Row(
-        what=f"floor: a bare libcurl request over {protocol}",
-        value=f"{ratio:.2f}x of upstream's status",
+        what=f"floor: the requests of {verb} with bare libcurl over {protocol}",
+        value=f"{ratio:.2f}x of upstream's {verb}",
         baseline="us bare/upstream: " + " ".join(f"{raw:.0f}/{b:.0f}" for raw, b in floors),
     )
 

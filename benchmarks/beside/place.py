@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -58,7 +59,10 @@ def bytes_so_far(base: str) -> int:
 
 
 def _told(base: str, what: str) -> int:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    ours = ssl.create_default_context()
+    ours.check_hostname, ours.verify_mode = False, ssl.CERT_NONE  # the server is our own child
+    handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=ours))
+    opener = urllib.request.build_opener(*handlers)
     with opener.open(f"{base}/-/{what}") as answer:
         return int(answer.read())
 

@@ -58,6 +58,16 @@ class Vendor:
     ended: str = ENDED
     upstream: bool = True
 
+    def path_of(self, verb: str) -> str:
+        """The path of a look at a task, or of a start."""
+        if verb == "status":
+            return next(rule.prefix for rule in self.rules if self.task in rule.prefix)
+        return next(
+            rule.prefix
+            for rule in self.rules
+            if rule.method == "POST" and ("/jobs" in rule.prefix or "/batches" in rule.prefix)
+        )
+
     def order(self, base: str, **changes: Any) -> dict[str, Any]:
         """As a worker is told of it."""
         config = {key: value.format(base=base) for key, value in self.settings.items()}

@@ -69,14 +69,17 @@ def measured(call, rounds):
     return {"us": statistics.median(times) * 1e6, "cpu": spent * 1e6}
 
 
-def floor(vendor, path, rounds):
-    """The same for one request of libcurl's own, with nothing around it."""
+def floor(vendor, path, rounds, body=""):
+    """The same for one request of libcurl's own, with nothing around it; a POST with a body."""
     import pycurl
 
     curl, pieces = pycurl.Curl(), []
     curl.setopt(pycurl.URL, vendor["base"] + path)
     curl.setopt(pycurl.WRITEFUNCTION, pieces.append)
     curl.setopt(pycurl.NOSIGNAL, 1)
+    if body:
+        curl.setopt(pycurl.POSTFIELDS, body)
+        curl.setopt(pycurl.HTTPHEADER, ["content-type: application/json"])
     if "QRMI_HTTP_CA_BUNDLE" in vendor["config"]:
         curl.setopt(pycurl.CAINFO, vendor["config"]["QRMI_HTTP_CA_BUNDLE"])
     curl.perform()
