@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qrmi.errors import ConfigError, InvalidInputError, QrmiError, UnexpectedAnswerError
-from qrmi.transport import Request, Response, answer_field, join, json_body, reading
+from qrmi.transport import Request, Response, answer_field, join, json_body, polled, reading
 from qrmi.transport.messages import origin_of
 
 
@@ -48,6 +48,29 @@ def test_query_values() -> None:
 def test_what_is_no_url_is_a_configuration_error(url: str) -> None:
     with pytest.raises(ConfigError):
         origin_of(url)
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.text(), max_size=4))
+def test_a_query_is_encoded_as_forms_are(query: dict[str, str]) -> None:
+    """Whatever its names and values hold."""
+    named = {f"q{name}": text for name, text in query.items()}  # "base" is a parameter of join
+    url = join("https://a.example", "jobs", **named)
+    assert url.partition("?")[2] == urlencode(named, errors="replace")
+
+
+def test_what_is_polled_is_made_once() -> None:
+    """Equal requests are one; others, of other tasks, are not."""
+    made: list[str] = []
+
+    @polled
+    def look(task_id: str, *, held: bool = False) -> Request:
+        made.append(task_id)
+        return Request("GET", join("https://a.example", "jobs", task_id, held=held or None))
+
+    assert look("a") is look("a")
+    assert look("a", held=True) is not look("a")
+    assert look("b").url == "https://a.example/jobs/b"
+    assert made == ["a", "a", "b"]
 
 
 def test_a_request_shows_neither_its_query_nor_its_headers() -> None:
