@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
 import attrs
 
 from qrmi.driver import Driver
-from qrmi.errors import QrmiError, WaitTimeoutError
+from qrmi.errors import QrmiError, ResourceUnavailableError, WaitTimeoutError
 from qrmi.history import history
 from qrmi.tasks import TaskId, TaskStatus
 
@@ -19,6 +21,7 @@ __all__ = [
     "SystemClock",
     "found_before",
     "next_interval",
+    "request_deadline",
     "stop_and_clean_up",
     "wait_for_end",
 ]
@@ -32,6 +35,7 @@ _EARLY_LOOK = 0.3  # one look at this share of the expected time, for tasks that
 _EXPECTED = 0.95  # of the shortest of the last like tasks: from then on an end is likely
 _LONGEST_HOLD_SECONDS = 30.0
 _HOLD_FOR_PROGRESS_SECONDS = 0.5
+_LATEST_ANSWER_SECONDS = 5.0  # after a wait's deadline: a slow service may still tell of an end
 _HELD_FRACTION = 0.5  # of the time asked for: a request that came back sooner was not held
 
 
@@ -86,6 +90,31 @@ class Deadline:
         return self.at is not None and self.clock.monotonic() >= self.at
 
 
+_requests_until: contextvars.ContextVar[Deadline | None] = contextvars.ContextVar(
+    "requests_until", default=None
+)
+
+
+def request_deadline() -> Deadline | None:
+    """By when a request that is sent now must have its answer, beside the driver's own limits.
+
+    Set while a wait with a deadline looks at its task; ``None`` at any other time.
+    """
+    return _requests_until.get()
+
+
+@contextlib.contextmanager
+def _answers_by(deadline: Deadline) -> Iterator[Deadline]:
+    """Requests made here are given up a few seconds after the deadline."""
+    at = None if deadline.at is None else deadline.at + _LATEST_ANSWER_SECONDS
+    latest = Deadline(deadline.clock, at)
+    token = _requests_until.set(None if at is None else latest)
+    try:
+        yield latest
+    finally:
+        _requests_until.reset(token)
+
+
 def next_interval(
     waited_seconds: float, shortest_seconds: float, expected_seconds: float | None = None
 ) -> float:
@@ -117,7 +146,8 @@ def wait_for_end(
     the others are asked at intervals that grow with the time waited.
 
     Raises:
-        WaitTimeoutError: the deadline passed first; the task goes on.
+        WaitTimeoutError: the deadline passed first; the task goes on. A service that keeps silent
+            is waited for a few seconds longer.
     """
     begun = deadline.clock.monotonic()
     expected = history.expectation(driver.resource_id, task_id)
@@ -125,7 +155,7 @@ def wait_for_end(
     while True:
         hold = _hold(driver, deadline, responsive=on_status is not None)
         looked = deadline.clock.monotonic()
-        status = driver.task_wait(task_id, hold) if hold else driver.task_status(task_id)
+        status = _look(driver, task_id, hold, deadline)
         if on_status is not None and status != seen:
             on_status(status)
         seen = status
@@ -144,6 +174,19 @@ def wait_for_end(
             else:
                 pause = next_interval(now - expected.begun, shortest, expected.shortest)
             deadline.clock.sleep(deadline.shorten(pause))
+
+
+def _look(driver: Driver, task_id: TaskId, hold: float, deadline: Deadline) -> TaskStatus:
+    """Where the task is. Raises `WaitTimeoutError` when the service says nothing in time."""
+    with _answers_by(deadline) as latest:
+        try:
+            return driver.task_wait(task_id, hold) if hold else driver.task_status(task_id)
+        except ResourceUnavailableError as error:
+            if not latest.passed:
+                raise
+            raise WaitTimeoutError(
+                f"the service has not said in time where task {task_id} is", task_id=task_id
+            ) from error
 
 
 def stop_and_clean_up(driver: Driver, task_id: TaskId, deadline: Deadline) -> None:

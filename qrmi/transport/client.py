@@ -25,7 +25,7 @@ from qrmi.transport.outcomes import (
 )
 from qrmi.transport.request_ids import request_ids
 from qrmi.transport.settings import HttpConfig
-from qrmi.waiting import Clock, Deadline, SystemClock
+from qrmi.waiting import Clock, Deadline, SystemClock, request_deadline
 
 __all__ = ["Client", "Transport"]
 
@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 
 _LONGEST_PAUSE_SECONDS = 10.0
 _LONGEST_RETRY_AFTER_SECONDS = 30.0
+_SHORTEST_READ_SECONDS = 0.05
 _MOST_REDIRECTS = 5
 _MOST_KNOWN_HEADERS = 64
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -61,6 +62,14 @@ class _Course:
     renewed: bool = False
     redirects: int = 0
     request_ids: tuple[str, ...] = ()
+
+
+def _shortened(timeout: Timeout, latest: Deadline) -> Timeout:
+    """The same where there is time enough."""
+    left = max(latest.shorten(timeout.read_seconds), _SHORTEST_READ_SECONDS)
+    if left >= timeout.read_seconds:
+        return timeout
+    return Timeout(min(timeout.connect_seconds, left), left)
 
 
 def _must_be_sendable(request: Request, headers: HeaderItems) -> None:
@@ -133,6 +142,9 @@ class Client:
         if request.hold_seconds:
             read_seconds = timeout.read_seconds + request.hold_seconds
             timeout = Timeout(timeout.connect_seconds, read_seconds)
+        latest = request_deadline()
+        if latest is not None:
+            timeout = _shortened(timeout, latest)
         last = self._last  # most requests go with the headers of the one before
         if last[0] is request.headers and last[1] is credentials and request.authorized:
             headers = last[2]
@@ -181,6 +193,9 @@ class Client:
         begun: float,
     ) -> Response:
         budget = self._config.budget_seconds + request.hold_seconds
+        latest = request_deadline()
+        if latest is not None:
+            budget = min(budget, self._clock.monotonic() - begun + latest.shorten(budget))
         course = _Course(Deadline(self._clock, begun + budget))
         while True:
             if isinstance(outcome, Response):
@@ -199,7 +214,7 @@ class Client:
         self, request: Request, credentials: HeaderItems, course: _Course
     ) -> Response | SendError:
         read = course.deadline.shorten(self._config.read_seconds + request.hold_seconds)
-        timeout = Timeout(self._config.connect_seconds, max(read, 0.05))
+        timeout = Timeout(self._config.connect_seconds, max(read, _SHORTEST_READ_SECONDS))
         try:
             return self._transport.send(request, self._merged(request, credentials), timeout)
         except SendError as failure:
