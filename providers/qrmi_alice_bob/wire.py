@@ -191,10 +191,13 @@ def job_status(job: Any, task_id: str) -> TaskStatus:
 
 
 def has_input(job: Any) -> bool:
-    """Whether a job has had any event since it was made: then its program arrived."""
+    """Whether a job's program arrived: it then has had an event that one without has not.
+
+    A job without a program is made, and may be cancelled.
+    """
     events = answer_field(job, "events", list)
     with reading("GET job"):
-        return any(event["type"] != "CREATED" for event in events)
+        return any(event["type"] not in ("CREATED", "CANCELLED") for event in events)
 
 
 def _moment(event: Mapping[str, Any]) -> datetime:

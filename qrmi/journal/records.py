@@ -201,7 +201,7 @@ def _record(key: str, start: _Start) -> TaskRecord:
     }
     if begun := start.all("started"):
         made |= {"id": TaskId(max(begun, key=_time)["task"]), "status": TaskStatus.QUEUED}
-    elif created := start.all("created"):
+    elif created := _not_refused(start.all("created"), intents, pending):
         made["id"] = TaskId(max(created, key=_time)["task"])
     if not begun and not pending:
         final = max(refusals, key=_time)
@@ -212,6 +212,22 @@ def _record(key: str, start: _Start) -> TaskRecord:
         )
         made["uncertain"] = bool(start.all("uncertain"))
     return TaskRecord(**(made | _seen(start, made.get("ended_at"))))
+
+
+def _not_refused(
+    created: list[Fields], intents: list[Fields], pending: list[Fields]
+) -> list[Fields]:
+    """The tasks made by attempts that nothing speaks against; all when there are none of those."""
+    if not pending:
+        return created
+    refused = [intent for intent in intents if not any(intent is each for each in pending)]
+    return [event for event in created if _intent_of(event, intents) not in refused]
+
+
+def _intent_of(event: Fields, intents: list[Fields]) -> Fields | None:
+    """The intent that its writer followed with an event."""
+    own = [i for i in intents if i["w"] == event["w"] and i["n"] < event["n"]]
+    return max(own, key=lambda intent: int(intent["n"]), default=None)
 
 
 def _attempt(event: Fields) -> int:

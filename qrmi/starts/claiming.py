@@ -71,8 +71,7 @@ def settled(driver: Driver, book: TaskBook, key: str, payload: Payload) -> Settl
                 continue
         claimed = clock.monotonic()
         if book.keys.claim(key, attempt + 1, payload):
-            created = record.id if record and not record.reason else None
-            return Settled(attempt=attempt + 1, created=created, claimed=claimed)
+            return Settled(attempt=attempt + 1, created=_created(record), claimed=claimed)
         waited = claimed - begun  # what another machine wrote may take a while to show
         clock.sleep(next_interval(waited, _SHORTEST_LOOK_SECONDS))
 
@@ -85,6 +84,11 @@ def _unclaimed(record: TaskRecord | None) -> Claim:
 
 def _task_of(record: TaskRecord | None) -> TaskId | None:
     return record.id if record is not None and record.status is not None else None
+
+
+def _created(record: TaskRecord | None) -> TaskId | None:
+    """The task of a start in two steps that lacks its program; one of a refused start is ended."""
+    return record.id if record is not None and not record.reason else None
 
 
 def _is_refused(record: TaskRecord | None, attempt: int) -> bool:
@@ -119,7 +123,7 @@ def _awaited(
             book,
             key,
             payload,
-            created=record.id if record else None,
+            created=_created(record),
             seconds_since=max(time.time() - last_sent - claim.clock_error_seconds, 0.0),
             longest_since=time.time() - first_sent + claim.clock_error_seconds,
             reason="an earlier start with this key has no known end",

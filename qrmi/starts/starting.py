@@ -134,7 +134,11 @@ class _Errand:
     sender: _Sender = attrs.field(init=False)
 
     def carried_out(self) -> TaskId:
-        for _ in range(_MOST_ATTEMPTS):
+        for number in range(_MOST_ATTEMPTS):
+            if number > 0:
+                _log.warning("%s: sent again; what was sent before was lost", self.key)
+                if (elsewhere := self._next_attempt()) is not None:
+                    return elsewhere
             outcome = self._attempted()
             if isinstance(outcome, QrmiError):
                 self.failure = outcome
@@ -144,9 +148,6 @@ class _Errand:
             if found is not None:
                 self.book.started(self.key, found, self.payload)
                 return found
-            _log.warning("%s: sent again; what was sent before was lost", self.key)
-            if (elsewhere := self._next_attempt()) is not None:
-                return elsewhere
         assert self.failure is not None  # each attempt has lost its answer
         if self.driver.CAPABILITIES.repeatable_start:  # then nobody has looked what there is
             raise self._given_up(self.failure)

@@ -372,6 +372,31 @@ def test_a_lost_first_step_is_taken_again() -> None:
     assert driver.submitted == ["task-2"]
 
 
+@pytest.mark.parametrize("end", [AnswerLostError("cut"), KeyboardInterrupt()])
+def test_the_task_of_a_refused_start_is_nobody_elses(end: BaseException) -> None:
+    """It was made, and ended when its program was refused: what comes later has tasks of its own.
+
+    Although the service says that something has happened to it since it was made.
+    """
+    driver = TwoStepDriver(ResourceUnavailableError("a gateway"))
+    with pytest.raises(ResourceUnavailableError, match="gateway"):
+        handle(driver).task_start(PAYLOAD, key="mine")
+    create = driver.task_create
+
+    def losing(payload: Payload, key: str) -> TaskId:
+        create(payload, key)
+        raise end
+
+    driver.task_create = losing  # type: ignore[method-assign]
+    with pytest.raises((ResourceUnavailableError, KeyboardInterrupt)):
+        handle(driver).task_start(PAYLOAD, key="mine")
+    driver.task_create = create  # type: ignore[method-assign]
+    driver.has_program = True
+    made = len(driver.sent)
+    assert handle(driver).task_start(PAYLOAD, key="mine") == f"task-{made + 1}"
+    assert driver.submitted == ["task-1", f"task-{made + 1}"]
+
+
 def test_another_process_hands_over_the_program_that_a_dead_one_did_not() -> None:
     driver = TwoStepDriver(KeyboardInterrupt())  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):

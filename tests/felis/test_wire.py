@@ -106,3 +106,21 @@ def test_events_without_a_time_keep_their_order():
     assert wire.job_status({"events": events}, "j") is TaskStatus.COMPLETED
     events[1]["createdAt"] = None
     assert wire.job_status({"events": events}, "j") is TaskStatus.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("events", "arrived"),
+    [
+        (["CREATED"], False),
+        (["CREATED", "CANCELLED"], False),
+        (["CREATED", "INPUT_READY"], True),
+        (["CREATED", "INPUT_READY", "CANCELLED"], True),
+        (["CREATED", "a word of tomorrow"], True),
+    ],
+)
+def test_a_job_that_was_cancelled_need_not_have_had_a_program(
+    events: list[str], arrived: bool
+) -> None:
+    """Its events tell: a start that was refused leaves such a job behind."""
+    job = {"events": [{"type": word, "createdAt": "2026-01-01T00:00:00"} for word in events]}
+    assert wire.has_input(job) is arrived

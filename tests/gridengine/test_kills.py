@@ -56,10 +56,10 @@ def test_the_shepherd_is_killed_while_it_acquires(site: GESite) -> None:
 def test_a_hooks_shell_is_killed(site: GESite, which: str) -> None:
     """Grid Engine stops the queue; the daemon lets it go on, and the job runs after all."""
     with site.paused_daemon() as go_on:
-        job = site.submit("sleep 1; echo $QRMI_JOB_QPU_RESOURCES", "-l", "qpu=fresnel")
+        job = site.submit("echo on; sleep 3; echo $QRMI_JOB_QPU_RESOURCES", "-l", "qpu=fresnel")
         if which == "epilog":
             go_on()
-            until(site.warden.held_sessions, "it runs")
+            until(lambda: site.lab.output(job), "it runs")  # so its prolog has had its answer
             site.pause_daemon()
         hook = site.hooks / which
         os.kill(until(lambda: site.lab.shells_of(hook), f"the {which} runs")[0], signal.SIGKILL)
