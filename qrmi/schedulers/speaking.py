@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from qrmi.schedulers.plain_json import json_read, json_written
+
 __all__ = ["Away", "Daemon", "Lost", "Refusal", "asker", "pause"]
 
 _CONNECT_SECONDS = 5.0
@@ -69,9 +71,7 @@ class Daemon:
             Lost: there was no answer, or none that makes sense.
             Refusal: the daemon answered with an error.
         """
-        import json
-
-        data = b"" if body is None else json.dumps(body).encode()
+        data = b"" if body is None else json_written(body)
         connection = self._connected(seconds)
         try:
             connection.sendall(self._request(method, path, data))
@@ -81,7 +81,7 @@ class Daemon:
         finally:
             connection.close()
         try:
-            value = json.loads(text)
+            value = json_read(text)
         except ValueError as error:
             raise Lost("what answered is not the site's daemon") from error
         if status < 400:

@@ -407,6 +407,20 @@ def test_only_what_is_needed_is_compiled(hook: Hook) -> None:
         assert f"qrmi.schedulers.{part}': r" in later or f"qrmi.{part}': r" in later
 
 
+@pytest.mark.parametrize("context", ["prolog_slurmctld", "epilog_slurmctld", "prolog_task"])
+def test_what_takes_long_to_load_is_not_loaded(hook: Hook, context: str) -> None:
+    """Every job of the site waits for it."""
+    note = "import atexit\natexit.register(lambda: open(sys.argv[0] + '.loaded', 'w').write("
+    note += "' '.join(sys.modules)))\n"
+    text = hook.program.read_text()
+    hook.program.write_text(text.replace("import sys\n", f"import sys\n{note}", 1))
+    assert hook(context, SLURM_JOB_RESTART_COUNT="0").returncode == 0
+    assert hook.daemon.asked
+    loaded = (hook.folder / "hook.loaded").read_text().split()
+    assert "sys" in loaded
+    assert not {"re", "json", "socket", "subprocess", "typing"} & set(loaded)
+
+
 def test_modules_that_do_not_fit_in_one_file_are_refused() -> None:
     """A program that would not run is not written."""
     with pytest.raises(ValueError, match="main"):

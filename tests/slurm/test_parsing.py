@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qrmi.schedulers.slurm import jobs
 from qrmi.schedulers.slurm.jobs import find, limit_seconds, submitted, want
 from qrmi.site.terms import Want
 
@@ -108,6 +110,82 @@ def test_what_a_user_writes_is_no_field(
 def test_a_forged_name(name: str) -> None:
     """A name that looks like fields, or like another record, is a name."""
     assert want(find(shown(name, "", "", "(null)", "(null)"), "17", name)) is None
+
+
+# --- the same, with the regular expressions that hooks have no time for --------------------------
+
+
+def found_by_patterns(text: str, job: str, name: str | None) -> dict[str, str]:
+    start = re.search(rf"^JobId={re.escape(job)} (?:[A-Za-z]+=\S* )*?JobName=", text, re.M)
+    if start is None:
+        return {}
+    head, rest = text[start.start() : start.end()], text[start.end() :]
+    if name is not None and rest.startswith(name + " "):
+        rest = rest[len(name) :]
+    rest = re.split(r"^JobId=\d+ ", rest, maxsplit=1, flags=re.M)[0]
+    fields: dict[str, str] = {}
+    for key, value in re.findall(r"(?:^| )([A-Za-z][\w/:.]*)=(\S*)", head + rest):
+        fields.setdefault(key, value)
+    comment = re.search(r" Comment=(.*?)(?=  | [A-Z][A-Za-z]+=|$)", rest, re.S)
+    fields["Comment"] = comment[1].strip() if comment else ""
+    return {k: "" if v in ("", "(null)", "N/A", "None") else v for k, v in fields.items()}
+
+
+def items_by_patterns(text: str) -> list[list[str]]:
+    items = re.sub(r"\([^)]*\)", "", text).split(",")
+    return [re.sub(r"^gres[:/]", "", item.strip()).replace("=", ":").split(":") for item in items]
+
+
+_PIECES = (
+    *(
+        "JobId=17 ",
+        "JobId=18 ",
+        "JobId=1",
+        "\nJobId=17 ",
+        "JobId=\u0663 ",
+        "JobName=",
+        "JobName=x ",
+    ),
+    *(
+        " Comment=",
+        "Comment=",
+        " Account=",
+        " a/b:c.d=",
+        " ab1=",
+        " é=",
+        "=",
+        "==",
+        "(null)",
+        "N/A",
+    ),
+    *(" ", "  ", "\n", "\t", "\u2003", "\x1c", "\x85", "A", "b", "Ab", "é", "_", "1", "qpu=a;b"),
+)
+_RECORDS = st.lists(st.sampled_from(_PIECES) | st.text(max_size=3), max_size=25).map("".join)
+
+
+@settings(max_examples=1000)
+@given(_RECORDS, st.none() | _RECORDS)
+def test_records_are_read_as_patterns_would(text: str, name: str | None) -> None:
+    """Character for character, whatever stands there."""
+    for each in (
+        text,
+        f"JobId=17 {text}",
+        f"JobId=17 JobName={text}",
+        f"\nJobId=17 JobName={text}",
+    ):
+        assert find(each, "17", name) == found_by_patterns(each, "17", name)
+
+
+@given(st.text("gresqpu:/=,()1a \t"), st.text("qpu=a,; \t\x1fé"))
+def test_items_are_read_as_patterns_would(text: str, comment: str) -> None:
+    """Of generic resources, and the words of a comment."""
+    counted = [parts for parts in items_by_patterns(text) if parts[0] == "qpu"]
+    assert len(jobs._items(text)) <= len(counted)
+    plain = ",".join(":".join(parts) for parts in items_by_patterns(text))
+    assert jobs._items(text) == jobs._items(plain)
+    words = [word.partition("=") for word in re.split(r"[\s;]+", comment)]
+    expected = {key: value for key, _, value in words if key in ("qpu", "qpu_filters")}
+    assert jobs._words(comment) == expected
 
 
 @given(TEXTS, TEXTS)

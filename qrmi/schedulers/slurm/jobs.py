@@ -2,12 +2,14 @@
 
 A job's name and its paths may hold anything: whatever the user wrote there is not taken for a
 field. The fields that count are written by Slurm, and stand between the two.
+
+There is no regular expression here: hooks run this, and to load them takes as long as all of it.
 """
 
 from __future__ import annotations
 
-import re
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from qrmi.schedulers.slurm.licenses import wanted
@@ -16,7 +18,6 @@ __all__ = ["find", "limit_seconds", "submitted", "want"]
 
 _EMPTY = ("", "(null)", "N/A", "None")
 _UNLIMITED = ("UNLIMITED", "Partition_Limit", "INVALID", "NOT_SET")
-_COMMENT = re.compile(r" Comment=(.*?)(?=  | [A-Z][A-Za-z]+=|$)", re.S)
 _ANY = "auto"
 
 
@@ -29,21 +30,86 @@ def find(text: str, job: str, name: str | None = None) -> dict[str, str]:
         job: the job's id, a number.
         name: what the user calls it, where that is known; it is skipped as it is.
     """
-    start = re.search(rf"^JobId={re.escape(job)} (?:[A-Za-z]+=\S* )*?JobName=", text, re.M)
-    if start is None:
+    head, rest = _cut(text, f"JobId={job} ")
+    if not head:
         return {}
-    head, rest = text[start.start() : start.end()], text[start.end() :]
     if name is not None and rest.startswith(name + " "):
         rest = rest[len(name) :]
-    rest = re.split(r"^JobId=\d+ ", rest, maxsplit=1, flags=re.M)[0]
+    rest = rest[: _next_record(rest)]
     fields: dict[str, str] = {}
-    for key, value in re.findall(r"(?:^| )([A-Za-z][\w/:.]*)=(\S*)", head + rest):
+    for key, value in _pairs(head + rest):
         if key not in fields:  # what a user can forge comes after what Slurm says
             fields[key] = "" if value in _EMPTY else value
-    comment = _COMMENT.search(rest)
-    fields["Comment"] = comment[1].strip() if comment else ""
-    fields["Comment"] = "" if fields["Comment"] in _EMPTY else fields["Comment"]
+    comment = _comment(rest)
+    fields["Comment"] = "" if comment in _EMPTY else comment
     return fields
+
+
+def _cut(text: str, opening: str) -> tuple[str, str]:
+    """A record up to its ``JobName=``, and what follows; both are empty when it is not there."""
+    for begin in _line_begins(text):
+        if text.startswith(opening, begin):
+            end = _name_begins(text, begin + len(opening))
+            if end:
+                return text[begin:end], text[end:]
+    return "", ""
+
+
+def _line_begins(text: str) -> Iterator[int]:
+    begin = 0
+    while True:
+        yield begin
+        begin = text.find("\n", begin) + 1
+        if begin == 0:
+            return
+
+
+def _name_begins(text: str, place: int) -> int:
+    """Where the name that the user gave begins, with nothing but fields before it; or 0."""
+    while not text.startswith("JobName=", place):
+        blank = text.find(" ", place)
+        key, equals, value = text[place : max(blank, place)].partition("=")
+        if not (equals and _is_word(key)) or any(map(str.isspace, value)):
+            return 0
+        place = blank + 1
+    return place + len("JobName=")
+
+
+def _next_record(text: str) -> int:
+    """Where the next record begins; else the text's end."""
+    for begin in _line_begins(text):
+        blank = text.find(" ", begin)
+        is_record = blank > 0 and text.startswith("JobId=", begin)
+        if is_record and text[begin + len("JobId=") : blank].isdecimal():
+            return begin
+    return len(text)
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    """The ``key=value`` words; a value ends at its first blank, of whichever kind."""
+    for word in text.split(" "):
+        key, equals, value = word.partition("=")
+        if equals and _is_word(key[:1]) and all(c.isalnum() or c in "_/:." for c in key):
+            yield key, "" if value[:1].isspace() else "".join(value.split(None, 1)[:1])
+
+
+def _comment(text: str) -> str:
+    """What the user said with ``--comment``, which may have blanks: up to Slurm's next field."""
+    rest = text.partition(" Comment=")[2]
+    end = rest.find(" ")
+    while end >= 0:
+        word = rest[end + 1 :].partition(" ")[0]
+        key, equals, _ = word.partition("=")
+        is_field = equals and len(key) > 1 and _is_word(key) and key[0].isupper()
+        if is_field or rest.startswith("  ", end):
+            return rest[:end].strip()
+        end = rest.find(" ", end + 1)
+    return rest.strip()
+
+
+def _is_word(text: str) -> bool:
+    """Whether it is letters from A to Z."""
+    return text.isascii() and text.isalpha()
 
 
 def want(fields: dict[str, str]) -> dict[str, Any] | None:
@@ -129,8 +195,9 @@ def _leaves_choice(fields: dict[str, str]) -> bool:
 def _items(text: str) -> list[tuple[str, int]]:
     """Type and count of each ``qpu``, from ``gres:qpu:emu:1,qpu:2`` and its like."""
     found = []
-    for item in re.sub(r"\([^)]*\)", "", text).split(","):
-        parts = re.sub(r"^gres[:/]", "", item.strip()).replace("=", ":").split(":")
+    for item in map(str.strip, _without_brackets(text).split(",")):
+        kind = item[len("gres:") :] if item.startswith(("gres:", "gres/")) else item
+        parts = kind.replace("=", ":").split(":")
         if parts[0] != "qpu":
             continue
         count = int(parts.pop()) if len(parts) > 1 and parts[-1].isdecimal() else 1
@@ -139,7 +206,18 @@ def _items(text: str) -> list[tuple[str, int]]:
     return found
 
 
+def _without_brackets(text: str) -> str:
+    """Without what stands in parentheses: ``qpu:emu:1(IDX:0)`` is ``qpu:emu:1``."""
+    kept = ""
+    while True:
+        before, _, after = text.partition("(")
+        _, closed, after = after.partition(")")
+        if not closed:
+            return kept + text
+        kept, text = kept + before, after
+
+
 def _words(comment: str) -> dict[str, str]:
     """The ``key=value`` words of a comment."""
-    pairs = [word.partition("=") for word in re.split(r"[\s;]+", comment)]
+    pairs = [word.partition("=") for word in comment.replace(";", " ").split()]
     return {key: value for key, _, value in pairs if key in ("qpu", "qpu_filters")}

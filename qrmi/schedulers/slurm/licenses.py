@@ -8,20 +8,18 @@ its named slots is therefore what it leaves to the site: any free QPU. Once such
 
 from __future__ import annotations
 
-import re
-
 __all__ = ["POOL", "PREFIX", "bound", "can_be_license", "license_of", "parse", "text", "wanted"]
 
 PREFIX = "qpu_"
 POOL = "qpu"
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _NONE = ("", "(null)", "N/A")
 
 
 def can_be_license(name: str) -> bool:
     """Whether Slurm takes a resource's name as part of a license's and as a type of GRES."""
-    return _NAME.fullmatch(name) is not None
+    is_plain = name.isascii() and all(c.isalnum() or c in "_.-" for c in name)
+    return is_plain and name[:1].isalpha()
 
 
 def license_of(name: str) -> str:
@@ -32,7 +30,7 @@ def license_of(name: str) -> str:
 def parse(licenses: str) -> dict[str, int]:
     """What ``Licenses=`` of a job or of slurm.conf says: counts by license, in its order."""
     found: dict[str, int] = {}
-    for item in re.split(r"[,;]", "" if licenses.strip() in _NONE else licenses):
+    for item in ("" if licenses.strip() in _NONE else licenses).replace(";", ",").split(","):
         name, _, count = item.strip().partition(":")
         if name:
             found[name] = found.get(name, 0) + (int(count) if count.isdecimal() else 1)
@@ -47,7 +45,7 @@ def text(licenses: dict[str, int]) -> str:
 def wanted(licenses: str) -> tuple[dict[str, int], int]:
     """Slots by QPU, and how many QPUs more, whichever are free, from a job's licenses."""
     found = parse(licenses)
-    named = {n.removeprefix(PREFIX): c for n, c in found.items() if n.startswith(PREFIX)}
+    named = {n[len(PREFIX) :]: c for n, c in found.items() if n.startswith(PREFIX)}
     return named, max(found.get(POOL, 0) - sum(named.values()), 0)
 
 
