@@ -68,8 +68,8 @@ def _name_begins(text: str, place: int) -> int:
     """Where the name that the user gave begins, with nothing but fields before it; or 0."""
     while not text.startswith("JobName=", place):
         blank = text.find(" ", place)
-        key, equals, value = text[place : max(blank, place)].partition("=")
-        if not (equals and _is_word(key)) or any(map(str.isspace, value)):
+        key, equals, value = text[place:blank].partition("=")
+        if blank < 0 or not (equals and _is_word(key)) or any(map(str.isspace, value)):
             return 0
         place = blank + 1
     return place + len("JobName=")
@@ -98,12 +98,12 @@ def _comment(text: str) -> str:
     rest = text.partition(" Comment=")[2]
     end = rest.find(" ")
     while end >= 0:
-        word = rest[end + 1 :].partition(" ")[0]
+        following = rest.find(" ", end + 1)
+        word = rest[end + 1 : following] if following >= 0 else rest[end + 1 :]
         key, equals, _ = word.partition("=")
-        is_field = equals and len(key) > 1 and _is_word(key) and key[0].isupper()
-        if is_field or rest.startswith("  ", end):
+        if not word or (equals and len(key) > 1 and _is_word(key) and key[0].isupper()):
             return rest[:end].strip()
-        end = rest.find(" ", end + 1)
+        end = following
     return rest.strip()
 
 
