@@ -220,8 +220,7 @@ def _not_refused(
     """The tasks made by attempts that nothing speaks against; all when there are none of those."""
     if not pending:
         return created
-    refused = [intent for intent in intents if not any(intent is each for each in pending)]
-    return [event for event in created if _intent_of(event, intents) not in refused]
+    return [event for event in created if _intent_of(event, intents) in (None, *pending)]
 
 
 def _intent_of(event: Fields, intents: list[Fields]) -> Fields | None:

@@ -193,10 +193,11 @@ class Client:
         begun: float,
     ) -> Response:
         budget = self._config.budget_seconds + request.hold_seconds
+        ends = begun + budget
         latest = request_deadline()
         if latest is not None:
-            budget = min(budget, self._clock.monotonic() - begun + latest.shorten(budget))
-        course = _Course(Deadline(self._clock, begun + budget))
+            ends = min(ends, self._clock.monotonic() + latest.shorten(budget))
+        course = _Course(Deadline(self._clock, ends))
         while True:
             if isinstance(outcome, Response):
                 if outcome.status < 300 or outcome.status in request.accept:
@@ -213,8 +214,9 @@ class Client:
     def _attempt(
         self, request: Request, credentials: HeaderItems, course: _Course
     ) -> Response | SendError:
-        read = course.deadline.shorten(self._config.read_seconds + request.hold_seconds)
-        timeout = Timeout(self._config.connect_seconds, max(read, _SHORTEST_READ_SECONDS))
+        read_seconds = self._config.read_seconds + request.hold_seconds
+        usual = Timeout(self._config.connect_seconds, read_seconds)
+        timeout = _shortened(usual, course.deadline)
         try:
             return self._transport.send(request, self._merged(request, credentials), timeout)
         except SendError as failure:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import REPOSITORY
+from processes import REPOSITORY, end
 
 from qrmi.schedulers.speaking import Away, Daemon, Lost
 from qrmi_sandbox import make_server
@@ -117,11 +117,7 @@ class ClusterSite:
     def stop_daemon(self) -> None:
         """Stop it as systemd would."""
         if self.process is not None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.kill_daemon()
+            end(self.process, seconds=10)
 
     def kill_daemon(self) -> None:
         """``kill -9``."""

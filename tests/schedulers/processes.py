@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["REPOSITORY", "command_lines", "environment_of", "user_python"]
+__all__ = ["REPOSITORY", "command_lines", "end", "environment_of", "user_python"]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 """Where this library is."""
@@ -22,6 +22,16 @@ def command_lines() -> Iterator[tuple[int, list[str]]]:
             with contextlib.suppress(OSError):  # it has ended meanwhile
                 line = (entry / "cmdline").read_bytes().decode(errors="replace")
                 yield int(entry.name), line.split("\0")
+
+
+def end(process: subprocess.Popen[Any], seconds: float) -> None:
+    """Have a child end in order, as systemd would; ``kill -9`` when it does not in time."""
+    process.terminate()
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def environment_of(pid: int) -> list[str]:

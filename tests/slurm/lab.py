@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import attrs
-from processes import command_lines, user_python
+from processes import command_lines, end, user_python
 
 __all__ = ["SlurmLab", "User", "free_ports", "is_installed", "python_of", "until"]
 
@@ -206,14 +206,8 @@ class SlurmLab:
     def end(self, name: str) -> None:
         """Have a daemon end in order: it saves what it knows first."""
         process = self.processes.get(name)
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            end(process, seconds=15)
 
     def restart_daemon(self, name: str) -> None:
         """Have a daemon read its configuration anew."""

@@ -287,7 +287,7 @@ def test_a_name_full_of_fields(site: SlurmSite) -> None:
     """What a user calls a job is no request, and no other job's record."""
     name = "x Licenses=qpu_emu:1 JOB_GRES=qpu:emu:1\nJobId=1 JobName=y UserId=root(0)"
     job = site.submit("echo $QRMI_JOB_QPU_RESOURCES $QRMI_JOB_UID", "-J", name, "-L", "qpu_fresnel")
-    until(lambda: not site.lab.queue(), seconds=40, told=site.log)
+    until(lambda: not site.lab.queue(), told=site.log)
     assert site.lab.output(job).split() == ["fresnel", str(site.user.uid)]
 
 

@@ -30,8 +30,11 @@ def held(site: SlurmSite, job: str) -> str:
 def test_jobs_without_a_qpu_do_not_need_the_daemon(site: SlurmSite) -> None:
     """A site whose daemon is down runs them as ever: at once, where one with a QPU is put back."""
     site.kill_daemon()
+    begun = time.monotonic()
     job = site.submit("echo ran; srun -n 2 echo step", "-n", "2")
     assert site.lab.until_over(job) == "COMPLETED", site.lab.output(job)
+    until(lambda: not site.lab.queue())
+    assert time.monotonic() - begun < 8
     assert site.lab.fields(job)["Restarts"] == "0"
     assert site.lab.output(job).split() == ["ran", "step", "step"]
 
