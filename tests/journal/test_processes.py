@@ -283,7 +283,8 @@ def test_an_interrupted_write_leaves_the_journal_in_order(tmp_path: Path) -> Non
         pass
 
     def on_alarm(_number: int, _frame: object) -> None:
-        raise BreakInError
+        if number < 3000:  # the last alarm may come after the last line
+            raise BreakInError
 
     journal, told, number = Journal(tmp_path), [], 0
     before = signal.signal(signal.SIGALRM, on_alarm)
