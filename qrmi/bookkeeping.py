@@ -183,12 +183,8 @@ class TaskBook:
         with self._lock:
             self._settled.add(task_id)
 
-    def seen(self, task_id: str, status: TaskStatus) -> None:
+    def seen_ended(self, task_id: str, status: TaskStatus) -> None:
         """Record a task's end, once, if this handle started it or saw it before its end."""
-        if not status.is_final:
-            if self._is_new(task_id, status):
-                self.note("seen", task=task_id, status=status.name)
-            return
         self.underway.ended(task_id)
         with self._lock:
             self._running.discard(task_id)
@@ -198,17 +194,17 @@ class TaskBook:
         self.note("ended", task=task_id, status=status.name)
         _log.info("task %s %s on %s", task_id, status.name.lower(), self._resource_id)
 
-    def _is_new(self, task_id: str, status: TaskStatus) -> bool:
-        """Whether a task was not known to run until now."""
+    def goes_on(self, task_id: str, status: TaskStatus) -> None:
+        """Record, once, that a task runs; that it has not ended, in any case, is remembered."""
         is_queued = status is TaskStatus.QUEUED
         if task_id in self._unended and (is_queued or task_id in self._running):
-            return False  # as most looks find it: no lock for those
+            return  # as most looks find it: no lock for those
         with self._lock:
             self._unended.add(task_id)
             if is_queued or task_id in self._running:
-                return False
+                return
             self._running.add(task_id)
-            return True
+        self.note("seen", task=task_id, status=status.name)
 
     def failed(self, step: str, error: QrmiError) -> None:
         """Record an error that leaves the handle; the same one in a row is recorded once."""

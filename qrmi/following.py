@@ -16,7 +16,7 @@ from qrmi.errors import (
 )
 from qrmi.journal import TaskRecord
 from qrmi.secrecy.scrubbing import scrub
-from qrmi.tasks import TaskId, TaskResult, TaskStatus
+from qrmi.tasks import FINAL, TaskId, TaskResult, TaskStatus
 from qrmi.waiting import Deadline, stop_and_clean_up, wait_for_end
 
 __all__ = ["look", "result", "stop", "wait"]
@@ -31,7 +31,7 @@ def look(driver: Driver, book: TaskBook, task_id: TaskId) -> TaskStatus:
         status = driver.task_status(task_id)
     except TaskNotFoundError as error:
         return _remembered_status(book, task_id, error)
-    _settle(driver, book, task_id, status)
+    _note(driver, book, task_id, status)
     return status
 
 
@@ -47,7 +47,7 @@ def wait(
         status = wait_for_end(driver, task_id, deadline, on_status)
     except TaskNotFoundError as error:
         return _remembered_status(book, task_id, error)
-    _settle(driver, book, task_id, status)
+    _note(driver, book, task_id, status)
     return status
 
 
@@ -78,7 +78,7 @@ def stop(driver: Driver, book: TaskBook, task_id: TaskId, deadline: Deadline) ->
     try:
         stop_and_clean_up(driver, task_id, deadline)
         if driver.CAPABILITIES.cleanup:
-            _settle(driver, book, task_id, driver.task_status(task_id))
+            _note(driver, book, task_id, driver.task_status(task_id))
     except TaskNotFoundError as error:
         _remembered_status(book, task_id, error)
     except QrmiError as error:
@@ -87,13 +87,20 @@ def stop(driver: Driver, book: TaskBook, task_id: TaskId, deadline: Deadline) ->
         raise
 
 
+def _note(driver: Driver, book: TaskBook, task_id: TaskId, status: TaskStatus) -> None:
+    if status in FINAL:
+        _settle(driver, book, task_id, status)
+    else:
+        book.goes_on(task_id, status)
+
+
 def _settle(driver: Driver, book: TaskBook, task_id: TaskId, status: TaskStatus) -> None:
-    """Take note of a status; free what an ended task holds, once its end is in the journal.
+    """Take note of an end; free what the task holds, once its end is in the journal.
 
     Whichever process sees the end does it. A failure is logged and made good at the next look.
     """
-    if not driver.CAPABILITIES.cleanup or not status.is_final:
-        book.seen(task_id, status)
+    if not driver.CAPABILITIES.cleanup:
+        book.seen_ended(task_id, status)
         return
     if book.is_settled(task_id):
         return

@@ -55,8 +55,7 @@ class _UpstreamEnum(enum.IntEnum):
         equal = self == other
         return equal if equal is NotImplemented else not equal
 
-    def __hash__(self) -> int:
-        return int.__hash__(self)
+    __hash__ = int.__hash__
 
 
 class TaskStatus(_UpstreamEnum):

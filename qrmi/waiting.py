@@ -52,9 +52,7 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own clock."""
 
-    def monotonic(self) -> float:
-        """Seconds since some fixed moment."""
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)  # asked for at each request: no function around it
 
     def sleep(self, seconds: float) -> None:
         """Block this thread for ``seconds``."""
@@ -95,12 +93,11 @@ _requests_until: contextvars.ContextVar[Deadline | None] = contextvars.ContextVa
 )
 
 
-def request_deadline() -> Deadline | None:
-    """By when a request that is sent now must have its answer, beside the driver's own limits.
+request_deadline = _requests_until.get
+"""By when a request that is sent now must have its answer, beside the driver's own limits.
 
-    Set while a wait with a deadline looks at its task; ``None`` at any other time.
-    """
-    return _requests_until.get()
+Set while a wait with a deadline looks at its task; ``None`` at any other time.
+"""
 
 
 @contextlib.contextmanager

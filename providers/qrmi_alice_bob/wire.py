@@ -147,7 +147,12 @@ def get_output(base: str, task_id: TaskId) -> Request:
     """Felis: GET /v1/jobs/{id}/output; 409 while there is none, or when the job failed."""
     url = join(base, "v1", "jobs", task_id, "output")
     return Request(
-        "GET", url, missing=TaskNotFoundError, task_id=task_id, accept=frozenset({CONFLICT})
+        "GET",
+        url,
+        missing=TaskNotFoundError,
+        task_id=task_id,
+        accept=frozenset({CONFLICT}),
+        large=True,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 from qrmi.driver import Capabilities, Driver
 from qrmi.errors import (
@@ -162,7 +162,7 @@ class IQMServerDriver(HttpDriver):
         response = self.client.send(wire.cancel_job(self.settings.endpoint, task_id))
         if response.status >= 400 or not response.body:
             return False  # it ended in the meantime, or is about to: the next step will see it
-        return self._seen(wire.Job(response.json(), task_id)).status.is_final
+        return self._read(response.json(), task_id).status in FINAL
 
     def task_logs(self, task_id: TaskId) -> str:
         """The job's timeline, messages and errors."""
@@ -176,16 +176,16 @@ class IQMServerDriver(HttpDriver):
 
     def _job(self, task_id: TaskId, hold_seconds: float = 0.0) -> wire.Job:
         request = wire.get_job(self.settings.endpoint, task_id, hold_seconds)
-        return self._seen(wire.Job(self.client.json(request), task_id))
+        return self._read(self.client.json(request), task_id)
 
-    def _seen(self, job: wire.Job) -> wire.Job:
+    def _read(self, data: Any, task_id: TaskId) -> wire.Job:
         """Remember how a job ended: its result then takes no request to know whether it did."""
-        status = job.status
-        if status in FINAL:
+        job = wire.Job(data, task_id)
+        if job.status in FINAL:
             with self._lock:
                 if len(self._ended) >= _MOST_REMEMBERED:
                     self._ended.clear()
-                self._ended[job.task_id] = status
+                self._ended[task_id] = job.status
         return job
 
     def _artifact(self, task_id: TaskId, name: str) -> Response:

@@ -145,6 +145,7 @@ def artifact(endpoint: str, task_id: TaskId, name: str) -> Request:
         missing=TaskNotFoundError,
         task_id=task_id,
         accept=_NOT_THERE,
+        large=True,
     )
 
 
@@ -203,20 +204,20 @@ def _moment(text: str) -> datetime:
 
 
 class Job:
-    """A job as ``GET /api/v1/jobs/{id}`` gives it."""
+    """A job as ``GET /api/v1/jobs/{id}`` gives it.
 
-    __slots__ = ("_data", "_word", "task_id")
+    Attributes:
+        task_id: its id.
+        status: where it is; a word that is not known counts as running.
+    """
+
+    __slots__ = ("_data", "status", "task_id")
 
     def __init__(self, data: Any, task_id: TaskId) -> None:
-        self._word = answer_field(data, "status", str)
+        word = answer_field(data, "status", str)
         self._data = data
         self.task_id = task_id
-
-    @property
-    def status(self) -> TaskStatus:
-        """Where the job is; a word that is not known counts as running."""
-        known = _STATUS.get(self._word)  # QUEUED is 0, which is false too
-        return unknown_status(self._word, self.task_id) if known is None else known
+        self.status = _STATUS[word] if word in _STATUS else unknown_status(word, task_id)
 
     @property
     def reason(self) -> str:

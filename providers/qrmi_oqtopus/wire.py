@@ -207,7 +207,14 @@ def list_jobs(base: str, page: int) -> Request:
 
 def download(url: str, task_id: TaskId | None = None) -> Request:
     """Storage: GET of a presigned link; 403 or 404 when it is good no longer."""
-    return Request("GET", url, task_id=task_id, authorized=False, accept=frozenset({403, 404}))
+    return Request(
+        "GET",
+        url,
+        task_id=task_id,
+        authorized=False,
+        accept=frozenset({403, 404}),
+        large=True,
+    )
 
 
 # --- answers --------------------------------------------------------------------------------------

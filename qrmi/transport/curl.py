@@ -49,16 +49,17 @@ class CurlTransport:
 
     def send(self, request: Request, headers: Headers, timeout: Timeout) -> Response:
         """The answer, whatever its status. Raises `SendError` when there was none."""
-        url = request.url
         if self._pid != os.getpid():
             self._after_fork()
-        end = url.find("/", 8)
-        host = self._hosts.get(url[:end] if end > 0 else url)
+        host = self._hosts.get(request.origin)
         if host is None:  # one that is not known yet, or a URL that is none
-            host = self._new_host(origin_of(url))
+            host = self._new_host(origin_of(request.url))
         host.busy.append(None)
         try:
-            line = self._line(host, url)
+            try:
+                line = host.idle.pop()
+            except IndexError:
+                line = Line(route_to(origin_of(request.url), self._config))
             lean = len(host.busy) > _FEW and request.method == "GET" and not host.is_wary()
             response = line.send(request, headers, timeout, lean=lean)
         finally:
@@ -74,12 +75,6 @@ class CurlTransport:
     def insecure(self) -> bool:
         """Whether certificates count unseen."""
         return self._config.insecure
-
-    def _line(self, host: _Host, url: str) -> Line:
-        try:
-            return host.idle.pop()
-        except IndexError:
-            return Line(route_to(origin_of(url), self._config))
 
     def _new_host(self, origin: str) -> _Host:
         """Room for the connections to another host; the host known longest gives up its own."""

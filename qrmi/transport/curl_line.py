@@ -11,6 +11,7 @@ from qrmi.transport.libcurl import pycurl
 from qrmi.transport.messages import USER_AGENT, Headers, Request, Response, Timeout
 from qrmi.transport.network import Route
 from qrmi.transport.outcomes import SendError, refused_by_proxy
+from qrmi.transport.received import HeaderLines, LargeBody
 
 __all__ = ["Line"]
 
@@ -40,13 +41,17 @@ class Line:
         self._curl = pycurl.Curl()
         self._headers: Headers | None = None
         self._timeout: Timeout | None = None
+        self._request: Request | None = None
         self._url = ""
         self._method = "GET"
         self._is_fresh = False
         self._is_lean = False
+        self._is_large = False
         self._has_pulse = False
         self._limit_ms = 0
-        self._received = _Received()
+        self._lines: list[bytes] = []
+        self._body = io.BytesIO()
+        self._large = LargeBody(self._lines)
         self._set_up(route)
 
     def _set_up(self, route: Route) -> None:
@@ -61,8 +66,8 @@ class Line:
         put(pycurl.BUFFERSIZE, 64 * 1024)
         put(pycurl.USERAGENT, USER_AGENT)
         put(pycurl.HTTPGET, 1)
-        put(pycurl.HEADERFUNCTION, self._received.header)
-        put(pycurl.WRITEFUNCTION, self._received.body)
+        put(pycurl.HEADERFUNCTION, self._lines.append)
+        put(pycurl.WRITEFUNCTION, self._body.write)  # a large body comes in many pieces
         put(pycurl.XFERINFOFUNCTION, _pulse)
         put(pycurl.PROXY, route.proxy or "")
         if route.certificates is None:
@@ -88,7 +93,7 @@ class Line:
         Raises:
             SendError: there was none; the line is of no use any more.
         """
-        curl, received = self._curl, self._received
+        curl = self._curl
         if headers is not self._headers:
             curl.setopt(pycurl.HTTPHEADER, [*headers.lines, "expect:"])
             self._headers = headers
@@ -96,30 +101,46 @@ class Line:
             self._set_timeout(timeout)
         if lean is not self._is_lean:
             self._set_lean(lean)
-        pulse = request.hold_seconds > 0 or request.method != "GET"
-        if pulse is not self._has_pulse:
-            self._has_pulse = pulse
-            curl.setopt(pycurl.NOPROGRESS, int(not pulse))
-        if request.method != "GET" or self._method != "GET":
-            self._set_method(request, timeout)
         try:
-            if request.url != self._url:
-                curl.setopt(pycurl.URL, request.url)
-                self._url = request.url
+            if request is not self._request:  # a request that is polled is the same each time
+                self._set_request(request, timeout)
             curl.perform()
         except pycurl.error as error:
             raise self._failure(error) from None
         except UnicodeError:
             raise SendError("the URL is malformed", sent=False, permanent=True) from None
         status = curl.getinfo(pycurl.RESPONSE_CODE)
-        known = self._essentials(status) if lean else received.headers()
-        return Response(status, known, received.content())
+        known = self._essentials(status) if lean else HeaderLines(self._lines)
+        self._lines.clear()
+        if self._is_large:
+            return Response(status, known, self._large.content())
+        body = self._body.getvalue()  # not copied: the buffer is given away
+        self._body.seek(0)
+        self._body.truncate()
+        return Response(status, known, body)
+
+    def _set_request(self, request: Request, timeout: Timeout) -> None:
+        is_get = request.method == "GET"
+        self._request = request if is_get else None  # a body is not kept
+        pulse = request.hold_seconds > 0 or not is_get
+        if pulse is not self._has_pulse:
+            self._has_pulse = pulse
+            self._curl.setopt(pycurl.NOPROGRESS, int(not pulse))
+        if request.large is not self._is_large:
+            self._is_large = request.large
+            takes = self._large if request.large else self._body
+            self._curl.setopt(pycurl.WRITEFUNCTION, takes.write)
+        if not is_get or self._method != "GET":
+            self._set_method(request, timeout)
+        if request.url != self._url:
+            self._curl.setopt(pycurl.URL, request.url)
+            self._url = request.url
 
     def _set_lean(self, lean: bool) -> None:
         if lean:
             self._curl.unsetopt(pycurl.HEADERFUNCTION)
         else:
-            self._curl.setopt(pycurl.HEADERFUNCTION, self._received.header)
+            self._curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
         self._is_lean = lean
 
     def _essentials(self, status: int) -> dict[str, str]:
@@ -219,42 +240,3 @@ def _pulse(*_progress: int) -> int:
     That costs a GET that is answered at once more than it is worth.
     """
     return 0
-
-
-class _Received:
-    """What one answer brings, as libcurl hands it over: a large body in many pieces."""
-
-    def __init__(self) -> None:
-        self._headers: list[bytes] = []
-        self._body = io.BytesIO()
-        self.header = self._headers.append
-        self.body = self._body.write
-
-    def clear(self) -> None:
-        self._headers.clear()
-        self._body.seek(0)
-        self._body.truncate()
-
-    def headers(self) -> _HeaderLines:
-        return _HeaderLines(self._headers.copy())
-
-    def content(self) -> bytes:
-        body = self._body.getvalue()  # not copied: the buffer is given away
-        self.clear()
-        return body
-
-
-class _HeaderLines:
-    """Headers of an answer, looked through when one is asked for."""
-
-    __slots__ = ("_lines",)
-
-    def __init__(self, lines: list[bytes]) -> None:
-        self._lines = lines
-
-    def get(self, name: str) -> str | None:
-        wanted = name.encode() + b":"
-        for line in reversed(self._lines):
-            if line[: len(wanted)].lower() == wanted:
-                return line[len(wanted) :].strip().decode("latin-1")
-        return None

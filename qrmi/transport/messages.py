@@ -44,6 +44,7 @@ _ALWAYS_SAFE = frozenset({"GET", "HEAD"})
 _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # what `json.loads` comes to
 _BLANKS = " \t\r\n"
 _MOST_POLLED = 1024
+_NOT_YET = (None, None)
 
 USER_AGENT = "openqrmi"
 """How requests name their sender; no version, because services need none and logs are read."""
@@ -68,6 +69,12 @@ class Request:
         hold_seconds: how long the server may stay silent beyond the usual, because it was asked
             to hold the request.
         accept: statuses of 400 and more that are answers here, not errors.
+        large: whether the answer may be large, as a result is.
+
+    Attributes:
+        origin: scheme, host and port as the URL has them; nobody has looked whether they are any.
+        known: of a request that is `polled`, the last short answer: its body, and its value, which
+            the next answer with the same body has too. ``None`` for any other request.
     """
 
     __slots__ = (
@@ -78,8 +85,11 @@ class Request:
         "headers",
         "hold_seconds",
         "idempotent",
+        "known",
+        "large",
         "method",
         "missing",
+        "origin",
         "task_id",
         "url",
     )
@@ -97,9 +107,12 @@ class Request:
         authorized: bool = True,
         hold_seconds: float = 0.0,
         accept: frozenset[int] = _NOTHING,
+        large: bool = False,
     ) -> None:
         self.method = method
         self.url = url
+        end = url.find("/", 8)
+        self.origin = url if end < 0 else url[:end]
         self.headers = headers
         self.body = body
         self.idempotent = method in _ALWAYS_SAFE if idempotent is None else idempotent
@@ -108,6 +121,8 @@ class Request:
         self.authorized = authorized
         self.hold_seconds = hold_seconds
         self.accept = accept
+        self.large = large
+        self.known: tuple[Any, Any] | None = None
         self.elsewhere = False  # a redirect to another host: a session's credentials stay behind
 
     def __repr__(self) -> str:
@@ -131,6 +146,7 @@ class Request:
             authorized=self.authorized and same_host,
             hold_seconds=self.hold_seconds,
             accept=self.accept,
+            large=self.large,
         )
         there.elsewhere = self.elsewhere or not same_host
         return there
@@ -301,8 +317,20 @@ def _pairs(key: str, value: Any) -> list[tuple[str, str]]:
 
 
 def polled(make: _Make) -> _Make:
-    """A pure function whose requests are sent again and again: equal ones are made once."""
-    return cast("_Make", functools.lru_cache(maxsize=_MOST_POLLED)(make))
+    """A pure function whose requests are sent again and again: equal ones are made once.
+
+    An answer that is what it was the last time is not read again: `Client.json` gives the same
+    object, which nobody may change.
+    """
+
+    @functools.lru_cache(maxsize=_MOST_POLLED)
+    @functools.wraps(make)
+    def once(*args: Any, **kwargs: Any) -> Request:
+        request = make(*args, **kwargs)
+        request.known = _NOT_YET
+        return request
+
+    return cast("_Make", once)
 
 
 def json_body(value: Any) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from qrmi.errors import QrmiError, UnexpectedAnswerError
@@ -20,7 +19,9 @@ def answer_field(data: Any, name: str, kind: type[_T]) -> _T:
     Raises:
         UnexpectedAnswerError: it is not; the message names it.
     """
-    value = data.get(name) if isinstance(data, Mapping) else None
+    value = data.get(name) if isinstance(data, dict) else None
+    if type(value) is kind:
+        return value
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         del value  # a traceback would show it
         raise UnexpectedAnswerError(f"the service's answer has no {kind.__name__} {name!r}")

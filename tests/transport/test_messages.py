@@ -10,8 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qrmi.errors import ConfigError, InvalidInputError, QrmiError, UnexpectedAnswerError
-from qrmi.transport import Request, Response, answer_field, join, json_body, polled, reading
-from qrmi.transport.messages import origin_of
+from qrmi.transport import (
+    Client,
+    HttpConfig,
+    Request,
+    Response,
+    Timeout,
+    answer_field,
+    join,
+    json_body,
+    polled,
+    reading,
+)
+from qrmi.transport.messages import Headers, origin_of
 
 
 @given(st.text(min_size=1).filter(lambda text: text not in (".", "..")))
@@ -71,6 +82,54 @@ def test_what_is_polled_is_made_once() -> None:
     assert look("a", held=True) is not look("a")
     assert look("b").url == "https://a.example/jobs/b"
     assert made == ["a", "a", "b"]
+
+
+class _Answers:
+    """A transport that gives one body after the other."""
+
+    def __init__(self, *bodies: bytes) -> None:
+        self._bodies = list(bodies)
+
+    def send(self, request: Request, headers: Headers, timeout: Timeout) -> Response:
+        return Response(200, {}, self._bodies.pop(0))
+
+
+def _read_in_turn(request: Request, *bodies: bytes) -> list[object]:
+    client = Client(_Answers(*bodies), HttpConfig())
+    return [client.json(request) for _ in bodies]
+
+
+@polled
+def _look(number: int) -> Request:
+    return Request("GET", f"https://host/{number}")
+
+
+def test_a_polled_answer_that_stays_the_same_is_read_once() -> None:
+    """Only the last one is known, and only of this request."""
+    queued, running = b'{"status": "queued"}', b'{"status": "running"}'
+    one, two, three, four = _read_in_turn(_look(1), queued, queued, running, queued)
+    assert one is two
+    assert (one, three, four) == ({"status": "queued"}, {"status": "running"}, one)
+    assert four is not one
+    (other,) = _read_in_turn(_look(2), running)
+    assert other == three
+    assert other is not three
+
+
+@pytest.mark.parametrize("request_", [Request("GET", "https://host/1"), _look(3)])
+def test_other_answers_are_read_each_time(request_: Request) -> None:
+    """Those of requests that are not polled, and long ones, which would be kept in vain."""
+    long = json.dumps({"result": "0" * 5000}).encode()
+    short = long if request_.known else b'{"result": "0"}'
+    one, two = _read_in_turn(request_, short, short)
+    assert one == two
+    assert one is not two
+
+
+def test_an_empty_polled_answer_is_no_json() -> None:
+    with pytest.raises(UnexpectedAnswerError):
+        _read_in_turn(_look(4), b"")
+    assert _read_in_turn(_look(4), b"null", b"null") == [None, None]
 
 
 def test_a_request_shows_neither_its_query_nor_its_headers() -> None:

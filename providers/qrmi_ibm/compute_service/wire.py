@@ -115,7 +115,7 @@ def get_job(site: Site, task_id: TaskId) -> Request:
 
 def get_results(site: Site, task_id: TaskId) -> Request:
     """The result of a completed job (GET /jobs/{id}/results); its answer is text."""
-    return _job_request(site, "GET", task_id, "results", headers=site.text_headers)
+    return _job_request(site, "GET", task_id, "results", headers=site.text_headers, large=True)
 
 
 def get_logs(site: Site, task_id: TaskId) -> Request:
@@ -138,6 +138,7 @@ def _job_request(
     headers: tuple[tuple[str, str], ...],
     idempotent: bool | None = None,
     accept: frozenset[int] = frozenset(),
+    large: bool = False,
 ) -> Request:
     return Request(
         method,
@@ -147,6 +148,7 @@ def _job_request(
         task_id=task_id,
         idempotent=idempotent,
         accept=accept,
+        large=large,
     )
 
 

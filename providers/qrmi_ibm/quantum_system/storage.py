@@ -128,6 +128,7 @@ class Storage:
             missing=TaskNotFoundError if task_id else ResourceNotFoundError,
             task_id=task_id or None,
             authorized=False,
+            large=method == "GET",
         )
 
     def _url(self, endpoint: str, method: str, name: str) -> str:

@@ -108,9 +108,15 @@ def add_jobs(api: str, batch_id: str, jobs: Sequence[AnalogJob]) -> Request:
 # --- looking at tasks -----------------------------------------------------------------------------
 
 
-def _look(url: str, task_id: str | None = None, accept: frozenset[int] = frozenset()) -> Request:
+def _look(
+    url: str,
+    task_id: str | None = None,
+    accept: frozenset[int] = frozenset(),
+    *,
+    large: bool = False,
+) -> Request:
     missing = ResourceNotFoundError if task_id is None else TaskNotFoundError
-    return Request("GET", url, missing=missing, task_id=task_id, accept=accept)
+    return Request("GET", url, missing=missing, task_id=task_id, accept=accept, large=large)
 
 
 @polled
@@ -166,7 +172,7 @@ def batches(api: str, offset: int, **filters: Any) -> Request:
 def full_results(api: str, batch_id: str) -> Request:
     """``GET v1/batches/{id}/full_results``: the results of all jobs, unless they are too large."""
     url = join(api, "v1", "batches", batch_id, "full_results")
-    return _look(url, batch_id, _NO_ROUTE | {413})
+    return _look(url, batch_id, _NO_ROUTE | {413}, large=True)
 
 
 def results_link(api: str, job_id: str) -> Request:
@@ -176,7 +182,7 @@ def results_link(api: str, job_id: str) -> Request:
 
 def download(link: str, job_id: str) -> Request:
     """A presigned link; it carries no credentials of ours."""
-    return Request("GET", link, authorized=False, accept=_EXPIRED, task_id=job_id)
+    return Request("GET", link, authorized=False, accept=_EXPIRED, task_id=job_id, large=True)
 
 
 # --- ending tasks ---------------------------------------------------------------------------------
