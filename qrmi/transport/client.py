@@ -113,7 +113,7 @@ class Client:
         self._transport = transport
         self._config = config
         self._auth = auth
-        self._own: Callable[[], HeaderItems] = auth.headers if auth else tuple
+        self._own: Callable[[], HeaderItems] = tuple if auth is None else auth.headers
         self._headers = headers
         self._problem = problem
         self._clock = clock or SystemClock()

@@ -6,6 +6,7 @@ import io
 import math
 import os
 import select
+import sys
 
 from qrmi.transport.libcurl import pycurl
 from qrmi.transport.messages import USER_AGENT, Headers, Request, Response, Timeout
@@ -28,6 +29,7 @@ _PERMANENT = {
     pycurl.E_SSL_CERTPROBLEM: "the client certificate cannot be used",
     pycurl.E_SSL_CACERT_BADFILE: "the trusted certificates cannot be read",
 }
+_BY_CALLBACK = (pycurl.E_WRITE_ERROR, pycurl.E_ABORTED_BY_CALLBACK)
 
 
 class Line:
@@ -92,6 +94,7 @@ class Line:
 
         Raises:
             SendError: there was none; the line is of no use any more.
+            BaseException: what a signal's handler raised meanwhile; the same holds.
         """
         curl = self._curl
         if headers is not self._headers:
@@ -218,8 +221,10 @@ class Line:
         poll.register(descriptor, select.POLLIN)
         return bool(poll.poll(0))
 
-    def _failure(self, error: Exception) -> SendError:
+    def _failure(self, error: Exception) -> BaseException:
         code = error.args[0]
+        if code in _BY_CALLBACK and (raised := _raised_meanwhile()) is not None:
+            return raised
         proxy_status = self._curl.getinfo(pycurl.HTTP_CONNECTCODE)
         if proxy_status >= 400:
             return refused_by_proxy(proxy_status)
@@ -240,3 +245,16 @@ def _pulse(*_progress: int) -> int:
     That costs a GET that is answered at once more than it is worth.
     """
     return 0
+
+
+_CALLBACKS = (_pulse.__code__, LargeBody.write.__code__)
+
+
+def _raised_meanwhile() -> BaseException | None:
+    """What a signal's handler raised in a callback, which pycurl prints and does not pass on.
+
+    It passes on `KeyboardInterrupt` and `SystemExit`.
+    """
+    raised: BaseException | None = getattr(sys, "last_value", None)  # what was printed last
+    trace = raised.__traceback__ if raised is not None else None
+    return raised if trace is not None and trace.tb_frame.f_code in _CALLBACKS else None
