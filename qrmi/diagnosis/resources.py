@@ -17,8 +17,8 @@ from qrmi.errors import QrmiError, UnsupportedFunctionError
 from qrmi.settings import EnvironmentSource
 from qrmi.tasks import ResourceStatus, ResourceStatusCode
 from qrmi.transport import HttpDriver, HttpSettings
-from qrmi.transport.messages import origin_of
 from qrmi.transport.probe import Probe, probe
+from qrmi.transport.urls import origin_of
 from qrmi.transport.watching import Watching
 
 __all__ = ["Examination"]

@@ -18,7 +18,6 @@ from qrmi.transport.messages import (
     Request,
     Response,
     Timeout,
-    join,
     json_body,
     polled,
 )
@@ -27,6 +26,7 @@ from qrmi.transport.reading import answer_field, reading
 from qrmi.transport.request_ids import checked_ids, request_ids
 from qrmi.transport.settings import HttpConfig, HttpSettings
 from qrmi.transport.unchanged import Unchanged
+from qrmi.transport.urls import join
 
 if TYPE_CHECKING:
     from qrmi.transport.curl import CurlTransport

@@ -14,7 +14,7 @@ import attrs
 from qrmi.errors import ConfigError, QrmiError, UnexpectedAnswerError
 from qrmi.secrecy.scrubbing import Hidden
 from qrmi.transport.auth import Auth, HeaderItems
-from qrmi.transport.messages import Headers, Request, Response, Timeout, origin_of
+from qrmi.transport.messages import Headers, Request, Response, Timeout
 from qrmi.transport.outcomes import (
     PERHAPS_DONE,
     REPEATABLE,
@@ -26,6 +26,7 @@ from qrmi.transport.outcomes import (
 )
 from qrmi.transport.request_ids import request_ids
 from qrmi.transport.settings import HttpConfig
+from qrmi.transport.urls import origin_of
 from qrmi.waiting import Clock, Deadline, SystemClock, request_deadline
 
 __all__ = ["Client", "Transport"]

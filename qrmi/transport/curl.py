@@ -12,10 +12,11 @@ import os
 import time
 
 from qrmi.transport.curl_line import Line
-from qrmi.transport.messages import Headers, Request, Response, Timeout, origin_of
+from qrmi.transport.messages import Headers, Request, Response, Timeout
 from qrmi.transport.network import route_to
 from qrmi.transport.outcomes import REPEATABLE
 from qrmi.transport.settings import HttpConfig
+from qrmi.transport.urls import origin_of
 
 __all__ = ["CurlTransport"]
 

@@ -14,10 +14,11 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from qrmi.transport.messages import USER_AGENT, Headers, Request, Response, Timeout, origin_of
+from qrmi.transport.messages import USER_AGENT, Headers, Request, Response, Timeout
 from qrmi.transport.network import Route, route_to
 from qrmi.transport.outcomes import SendError, refused_by_proxy
 from qrmi.transport.settings import HttpConfig
+from qrmi.transport.urls import origin_of
 
 __all__ = ["RequestsTransport"]
 

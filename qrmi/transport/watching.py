@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from qrmi.transport.messages import Headers, Request, Response, Timeout, origin_of
+from qrmi.transport.messages import Headers, Request, Response, Timeout
 from qrmi.transport.outcomes import SendError
+from qrmi.transport.urls import origin_of
 
 if TYPE_CHECKING:
     from qrmi.transport.client import Transport

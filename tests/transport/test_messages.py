@@ -22,7 +22,8 @@ from qrmi.transport import (
     polled,
     reading,
 )
-from qrmi.transport.messages import Headers, origin_of
+from qrmi.transport.messages import Headers
+from qrmi.transport.urls import origin_of
 
 
 @given(st.text(min_size=1).filter(lambda text: text not in (".", "..")))
