@@ -231,12 +231,13 @@ class SlurmLab:
 
         until(idle, seconds=seconds, told=self._nodes)
 
-    def forgive(self, reason: str) -> None:
-        """Take nodes back that Slurm itself drained for a reason of its own."""
-        for line in self._nodes().splitlines():
-            if reason in line:
-                resume = ["scontrol", "update", f"NodeName={line.split()[0]}", "State=RESUME"]
-                self.run(*resume, check=False)
+    def forgive(self, reason: str) -> bool:
+        """Take nodes back that Slurm itself drained for a reason of its own; whether any was."""
+        lines = [line for line in self._nodes().splitlines() if reason in line]
+        for line in lines:
+            resume = ["scontrol", "update", f"NodeName={line.split()[0]}", "State=RESUME"]
+            self.run(*resume, check=False)
+        return bool(lines)
 
     def _nodes(self) -> str:
         return self.run("sinfo", "-h", "-N", "-o", "%N %T %E", check=False).stdout

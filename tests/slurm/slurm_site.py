@@ -48,6 +48,7 @@ class SlurmSite(ClusterSite):
         super().__init__(self.lab.folder / "qrmid")
         self.lab.hook = self.lab.folder / "hooks" / "qrmi-hook"
         self.listen = f"127.0.0.1:{free_ports(1)[0]}"
+        self._is_twice = False  # whether a node knew the id of the job at hand already
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -149,6 +150,7 @@ class SlurmSite(ClusterSite):
         self.lab.forgive("Duplicate jobid")
         self.lab.until_idle()
         licenses = ",".join(f"qpu_{name}" for name in NAMES)
+        self._is_twice = False
         job = self.submit("echo $QRMI_JOB_QPU_RESOURCES", "-L", licenses)
         until(lambda: self._is_over(job), seconds=60, told=lambda: str(self.lab.fields(job)))
         assert self.lab.state(job) == "COMPLETED", self.lab.output(job)
@@ -156,5 +158,9 @@ class SlurmSite(ClusterSite):
         self.until_free()
 
     def _is_over(self, job: str) -> bool:
-        self.lab.forgive("Duplicate jobid")  # a controller that forgot a job gives its id away
+        # a controller that forgot a job gives its id away: the node refuses it, drains itself, and
+        # Slurm holds the job until an administrator lets it go
+        self._is_twice |= self.lab.forgive("Duplicate jobid")
+        if self._is_twice and self.lab.fields(job).get("Reason") == "launch_failed_requeued_held":
+            self.lab.run("scontrol", "release", job, check=False)
         return self.lab.state(job) in ("COMPLETED", "FAILED", "CANCELLED")
