@@ -69,18 +69,24 @@ class TaskBook:
 
     # --- starts -------------------------------------------------------------------------------
 
-    def intend(self, key: str, payload: Payload, context: Mapping[str, Any], **more: Any) -> None:
+    def intend(
+        self, key: str, payload: Payload, context: Mapping[str, Any], **more: Any
+    ) -> journal.Journal:
         """Record that a task is about to be sent; when that fails, nothing is.
 
         ``more`` is what `qrmi.starts.recovery` goes by: ``attempt`` from the second on, and
         ``findable`` when the service has no key for it.
 
+        Returns:
+            Where it is written.
+
         Raises:
             JournalError: the record cannot be written.
             InvalidInputError: the context is not a mapping of JSON values.
         """
+        place = journal.default()
         try:
-            journal.default().append(
+            place.append(
                 "intent",
                 also=self._constant or self._constant_fields(),
                 key=key,
@@ -92,6 +98,7 @@ class TaskBook:
         except (TypeError, ValueError) as error:
             raise InvalidInputError(f"the context cannot be journalled: {error}") from error
         self.underway.sent(key)
+        return place
 
     def _constant_fields(self) -> str:
         """What every intent of this handle says, written once."""
@@ -109,12 +116,14 @@ class TaskBook:
         self.underway.made(key, task_id)
         journal.default().append("created", resource=self._resource_id, key=key, task=task_id)
 
-    def started(self, key: str, task_id: TaskId, payload: Payload) -> None:
-        """Record the id that the service gave."""
+    def started(
+        self, key: str, task_id: TaskId, payload: Payload, place: journal.Journal | None = None
+    ) -> None:
+        """Record the id that the service gave; in ``place``, where the intent may be."""
         with self._lock:
             self._unended.add(task_id)
         history.begun(self._resource_id, task_id, likeness(payload), _clock.monotonic())
-        self.note("started", key=key, task=task_id)
+        self.note("started", place, key=key, task=task_id)
         _log.info("task %s started on %s", task_id, self._resource_id)
         self.underway.started(key, task_id)
 
@@ -228,9 +237,9 @@ class TaskBook:
             **{name: value for name, value in about.items() if value},
         )
 
-    def note(self, event: str, **fields: Any) -> None:
+    def note(self, event: str, place: journal.Journal | None = None, /, **fields: Any) -> None:
         """Record something that has happened already: a failure is logged, not raised."""
         try:
-            journal.default().append(event, resource=self._resource_id, **fields)
+            (place or journal.default()).append(event, resource=self._resource_id, **fields)
         except JournalError as error:
             _log.warning("%s is not in the journal: %s", event, error)

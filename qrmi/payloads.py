@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 import attrs
@@ -279,21 +280,23 @@ for _member in (QiskitPrimitive, PasqalCloud, PulserBatch, AliceBobFelis, IQMSer
 
 def values_of(payload: Payload) -> tuple[Any, ...]:
     """The values of a payload's fields, in order."""
-    return tuple(getattr(payload, name) for name in _names(cast(Hashable, type(payload))))
+    return _getter(cast(Hashable, type(payload)))(payload)
 
 
 @functools.cache
-def _names(kind: Hashable) -> tuple[str, ...]:
-    return tuple(attribute.name for attribute in attrs.fields(cast("type[Any]", kind)))
+def _getter(kind: Hashable) -> Callable[[object], tuple[Any, ...]]:
+    names = [attribute.name for attribute in attrs.fields(cast("type[Any]", kind))]
+    if len(names) > 1:
+        return operator.attrgetter(*names)
+    return lambda payload: tuple(getattr(payload, name) for name in names)
 
 
 def digest(payload: Payload) -> str:
     """SHA-256 of the payload's content, hexadecimal; equal payloads have equal digests."""
-    content = hashlib.sha256(payload.FORMAT.encode())
+    texts = [payload.FORMAT]
     for value in values_of(payload):
-        text = value if isinstance(value, str) else _dumped(value)
-        content.update(b"\0" + text.encode("utf-8", "surrogatepass"))
-    return content.hexdigest()
+        texts.append(value if isinstance(value, str) else _dumped(value))  # noqa: PERF401
+    return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _dumped(value: object) -> str:

@@ -348,7 +348,8 @@ class QuantumResource(Holder):
     def _check_payload(self, payload: Payload) -> None:
         if not isinstance(payload, Payload):
             raise TypeError(f"expected a Payload, not {type(payload).__name__}")
-        self.require(payload.FORMAT, f"{payload.FORMAT} payloads")
+        if payload.FORMAT not in self._driver.PAYLOADS:
+            self.require(payload.FORMAT, f"{payload.FORMAT} payloads")
 
 
 def _revive(driver: Driver, type_name: str) -> QuantumResource:

@@ -70,6 +70,8 @@ class Underway:
 
     def sent(self, key: str) -> None:
         """A start is about to be sent, by this thread or coroutine."""
+        if not own.get() and not self.shared:
+            return  # as most are: in no block
         watchers = self._watchers()
         if watchers:
             self._starts[key] = watchers
@@ -91,8 +93,7 @@ class Underway:
         _counted[self._resource_id, task_id] = None
         while len(_counted) > _MOST_COUNTED:
             _counted.popitem(last=False)
-        watchers = self._starts.pop(key, None)
-        if watchers:
+        if watchers := self._starts.pop(key, None):
             self._tasks[task_id] = watchers
             for watcher in watchers:
                 watcher.known(key, task_id)

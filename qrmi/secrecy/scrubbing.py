@@ -116,7 +116,7 @@ def holders() -> Iterator[Holder]:
 
 def scrub(text: str) -> str:
     """The text with ``***`` in the place of every secret."""
-    near = {form for holder in holders() for form in holder.forms() if form[:_PROBE] in text}
+    near = _near(text)
     if near:
         for form in sorted(near, key=len, reverse=True):
             if form in text:
@@ -126,6 +126,18 @@ def scrub(text: str) -> str:
         for pattern, replacement in _LOOKS:
             text = pattern.sub(replacement, text)
     return text
+
+
+def _near(text: str) -> set[str]:
+    """What may be in a text: its beginning is. Ids pass here at each start."""
+    found = set()
+    for reference in list(_watched.values()):
+        holder = reference()
+        if holder is not None:
+            for form in holder.forms():
+                if form[:_PROBE] in text:
+                    found.add(form)
+    return found
 
 
 def _without(text: str, form: str) -> str:

@@ -21,12 +21,13 @@ from qrmi.errors import (
     TaskStartUncertainError,
     UnexpectedAnswerError,
 )
+from qrmi.journal import Journal
 from qrmi.payloads import Payload
 from qrmi.references import created_id
 from qrmi.starts import claiming, reconciling
 from qrmi.starts.keys import derived_key
 from qrmi.tasks import TaskId
-from qrmi.waiting import Clock, SystemClock
+from qrmi.waiting import SystemClock
 
 __all__ = ["start"]
 
@@ -101,7 +102,7 @@ def start(
     """
     made_up = derived_key() if key is None else key
     errand = _Errand(driver, book, payload, made_up, context or {}, is_shared=key is not None)
-    errand.sender, errand.begun = _sender(errand, begin), errand.now()
+    errand.sender = _sender(errand, begin)
     if key is not None:
         found = claiming.settled(driver, book, key, payload)
         if found.task_id is not None:
@@ -129,9 +130,15 @@ class _Errand:
     context: Mapping[str, Any]
     is_shared: bool
     attempt: int = 1
-    begun: float = 0.0
     failure: QrmiError | None = None
     sender: _Sender = attrs.field(init=False)
+    now: Callable[[], float] = attrs.field(init=False)  # by the driver's clock
+    begun: float = attrs.field(init=False)
+    place: Journal = attrs.field(init=False)  # where the intent is
+
+    def __attrs_post_init__(self) -> None:
+        self.now = (self.driver.clock or _clock).monotonic
+        self.begun = self.now()
 
     def carried_out(self) -> TaskId:
         for number in range(_MOST_ATTEMPTS):
@@ -146,7 +153,7 @@ class _Errand:
             else:
                 found = outcome
             if found is not None:
-                self.book.started(self.key, found, self.payload)
+                self.book.started(self.key, found, self.payload, self.place)
                 return found
         assert self.failure is not None  # each attempt has lost its answer
         if self.driver.CAPABILITIES.repeatable_start:  # then nobody has looked what there is
@@ -155,7 +162,7 @@ class _Errand:
 
     def _attempted(self) -> TaskId | QrmiError:
         """The task's id, or the error with which the answer was lost."""
-        self.book.intend(self.key, self.payload, self.context, **self._particulars())
+        self.place = self.book.intend(self.key, self.payload, self.context, **self._particulars())
         try:
             self.must_be_timely()
             return self.sender.send()
@@ -234,8 +241,3 @@ class _Errand:
         error.key = self.key
         self.book.refused(self.key, error, self.attempt)
         return error
-
-    def now(self) -> float:
-        """By the driver's clock."""
-        clock: Clock = self.driver.clock or _clock
-        return clock.monotonic()

@@ -182,11 +182,11 @@ class Client:
             items = (*kept, *request.headers, *credentials)
             _must_be_sendable(request, items)
             known = Headers(items)
-            if self._auth is None or self._auth.lasting or not request.authorized:
+            if request.authorized and (self._auth is None or self._auth.lasting):
                 if len(self._known) >= _MOST_KNOWN_HEADERS:
                     self._known.clear()
                 self._known[key] = known
-        if request.authorized and key in self._known:
+        if key in self._known:
             self._last = (request.headers, credentials, known)
         return known
 

@@ -51,6 +51,9 @@ class Line:
         self._is_large = False
         self._has_pulse = False
         self._limit_ms = 0
+        self._body_size = -1
+        self._descriptor = -1
+        self._poll = select.poll()
         self._lines: list[bytes] = []
         self._body = io.BytesIO()
         self._large = LargeBody(self._lines)
@@ -201,7 +204,9 @@ class Line:
         with a body that it has begun to send. A request that must not be sent twice gets a new
         connection when the kept one is closed already, or when it has no body.
         """
-        self._curl.setopt(pycurl.POSTFIELDSIZE_LARGE, len(body))
+        if len(body) != self._body_size:
+            self._body_size = len(body)
+            self._curl.setopt(pycurl.POSTFIELDSIZE_LARGE, self._body_size)
         self._curl.setopt(pycurl.READFUNCTION, io.BytesIO(body).read)
 
     def _set_limits(self, *, fresh: bool, limit_ms: int) -> None:
@@ -217,9 +222,11 @@ class Line:
         descriptor = self._curl.getinfo(pycurl.ACTIVESOCKET)
         if descriptor < 0:
             return False
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(0))
+        if descriptor != self._descriptor:
+            self._poll = select.poll()
+            self._poll.register(descriptor, select.POLLIN)
+            self._descriptor = descriptor
+        return bool(self._poll.poll(0))
 
     def _failure(self, error: Exception) -> BaseException:
         code = error.args[0]
@@ -239,7 +246,7 @@ class Line:
         return SendError("the connection broke off", sent=True)
 
 
-def _pulse(*_progress: int) -> int:
+def _pulse(_total: int, _received: int, _whole: int, _sent: int) -> int:
     """Called by libcurl while it waits, so that Python sees Ctrl-C.
 
     That costs a GET that is answered at once more than it is worth.

@@ -1,24 +1,29 @@
-"""Signatures, version 4, as botocore makes them; what many requests share is worked out once.
+"""Signatures, version 4, in the forms that botocore gives to them.
 
-A start needs four signatures, and most of what goes into them is the same for all requests of a
-second, a day or a signer.
+A start needs four signatures. Of what is signed only the moment, the object and the body differ
+from one to the next of a day: botocore signs the first, and what it made of that one is the form
+that the others are filled into. The key, which is the day's, is made as version 4 prescribes.
 """
 
 from __future__ import annotations
 
 import collections
+import functools
+import hashlib
 import hmac
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
+
+import attrs
 
 from qrmi.errors import MissingExtraError
+from qrmi.secrecy.scrubbing import Hidden, watch
 from qrmi.settings import Secret
 
 try:
     from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
     from botocore.awsrequest import AWSRequest
-    from botocore.compat import HTTPHeaders
     from botocore.credentials import ReadOnlyCredentials
 except ImportError as error:
     raise MissingExtraError(
@@ -29,93 +34,159 @@ except ImportError as error:
 __all__ = ["HeaderSigner", "QuerySigner"]
 
 _SERVICE = "s3"
-_MOMENT = "%Y%m%dT%H%M%SZ"
-_latest: collections.deque[Secret] = collections.deque(maxlen=32)  # no message shows them
+_DAY_CHARACTERS = 8
+_MIDNIGHT = "T000000Z"
+_NO_BODY = hashlib.sha256(b"").hexdigest()
+_NO_SIGNATURE = "-" * 64
 
 
-class _Signer(SigV4Auth):  # type: ignore[misc]
-    """Signs without botocore's debug log, which would show what a presigned URL is made of."""
+class _Latest:
+    """The signatures that were made last; no message shows them."""
 
-    def __init__(
-        self, access_key_id: Secret, secret_access_key: Secret, region: str, **more: object
-    ) -> None:
-        who = ReadOnlyCredentials(access_key_id.reveal(), secret_access_key.reveal(), None)
-        super().__init__(who, _SERVICE, region, **more)
-        self._day_key = ("", b"")
+    def __init__(self) -> None:
+        self._texts: collections.deque[str] = collections.deque(maxlen=32)
+        self.add = self._texts.append
+        watch(self)
 
-    def signed(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        *,
-        body: bytes | None = None,
-        at: datetime | None = None,
-    ) -> AWSRequest:
-        """A request that is good from a moment on; ``None`` for now."""
-        moment = at.astimezone(UTC).timetuple() if at else time.gmtime()
-        request = AWSRequest(method, url, data=body, headers=headers)
-        request.context["timestamp"] = time.strftime(_MOMENT, moment)
-        self._modify_request_before_signing(request)
-        text = self.string_to_sign(request, self.canonical_request(request))
-        self._inject_signature_to_request(request, self.signature(text, request))
-        return request
-
-    def headers_to_sign(self, request: AWSRequest) -> HTTPHeaders:
-        """Those that are signed; they do not change while a request is being signed."""
-        known = request.context.get("headers_to_sign")
-        if known is None:
-            known = super().headers_to_sign(request)
-            request.context["headers_to_sign"] = known
-        return known
-
-    def signature(self, string_to_sign: str, request: AWSRequest) -> str:
-        """The signature; its key is that of the day."""
-        day = request.context["timestamp"][:8]
-        known, key = self._day_key
-        if known != day:
-            key = f"AWS4{self.credentials.secret_key}".encode()
-            for part in (day, self._region_name, self._service_name, "aws4_request"):
-                key = hmac.digest(key, part.encode(), "sha256")
-            self._day_key = day, key
-        made = Secret(hmac.digest(key, string_to_sign.encode(), "sha256").hex())
-        _latest.append(made)
-        return made.reveal()
+    def forms(self) -> tuple[str, ...]:
+        """They are looked for as they are: URLs, JSON and markup leave them so."""
+        return tuple(self._texts)
 
 
-class HeaderSigner(_Signer, S3SigV4Auth):  # type: ignore[misc]
-    """Signs a request in its headers."""
+_latest = _Latest()
 
 
-class QuerySigner(_Signer, S3SigV4QueryAuth):  # type: ignore[misc]
-    """Presigns URLs that have the same host and lifetime; ``host`` is their only header.
+@attrs.frozen
+class _Form:
+    """A request without a body, signed for the midnight with which a day begins.
 
-    What is added to a URL differs neither from one object to the next nor within a second.
+    Attributes:
+        canonical: what is signed, after method and path.
+        text: what its hash is signed with, before the hash.
+        query: what the URL ends with.
+        headers: what is sent, but for the host.
     """
 
-    def __init__(self, access_key_id: Secret, secret: Secret, region: str, seconds: int) -> None:
-        super().__init__(access_key_id, secret, region, expires=seconds)
-        self._queries: dict[str, tuple[str, str, str]] = {}  # by operation, of which there are few
-        self._headers: HTTPHeaders | None = None
+    canonical: str
+    text: str
+    query: str
+    headers: tuple[tuple[str, str], ...]
 
-    def _modify_request_before_signing(self, request: AWSRequest) -> None:
-        place, _, operation = request.url.partition("?")
-        now = request.context["timestamp"]
-        moment, query, canonical = self._queries.get(operation, ("", "", ""))
-        if moment != now:
-            super()._modify_request_before_signing(request)
-            query = request.url.partition("?")[2]
-            canonical = super().canonical_query_string(request)
-            self._queries[operation] = now, query, canonical
-        request.url = f"{place}?{query}"
-        request.context["canonical_query"] = canonical
 
-    def canonical_query_string(self, request: AWSRequest) -> str:
-        """The query in the order in which it is signed."""
-        return str(request.context["canonical_query"])
+@attrs.frozen
+class _Day:
+    """What is the same all day."""
 
-    def headers_to_sign(self, request: AWSRequest) -> HTTPHeaders:
-        """Always the same."""
-        if self._headers is None:
-            self._headers = super().headers_to_sign(request)
-        return self._headers
+    midnight: str
+    key: bytes
+    forms: dict[tuple[str, str], _Form]  # by method and query, of which there are few
+
+
+class _Signer:
+    """Fills forms; ``auth`` makes them, for requests to one host."""
+
+    def __init__(self, auth: SigV4Auth) -> None:
+        self._auth = auth
+        self._last = _Day("", b"", {})
+
+    def _signed(
+        self, method: str, url: str, headers: Mapping[str, str], moment: str, body_hash: str
+    ) -> tuple[_Form, str, str]:
+        """The request's form, the midnight in it, and the signature."""
+        day = self._day(moment[:_DAY_CHARACTERS])
+        place, _, query = url.partition("?")
+        form = day.forms.get((method, query))
+        if form is None:
+            form = day.forms[method, query] = self._form(method, url, headers, day.midnight)
+        rest = form.canonical.replace(day.midnight, moment).replace(_NO_BODY, body_hash)
+        canonical = f"{method}\n{place[place.find('/', 8) :]}\n{rest}".encode()
+        text = form.text.replace(day.midnight, moment) + hashlib.sha256(canonical).hexdigest()
+        signature = hmac.digest(day.key, text.encode(), "sha256").hex()
+        _latest.add(signature)
+        return form, day.midnight, signature
+
+    def _day(self, day: str) -> _Day:
+        midnight, last = day + _MIDNIGHT, self._last
+        if last.midnight != midnight:
+            last = self._last = _Day(midnight, self._key(day), {})
+        return last
+
+    def _key(self, day: str) -> bytes:
+        key = f"AWS4{self._auth.credentials.secret_key}".encode()
+        for part in (day, self._auth._region_name, _SERVICE, "aws4_request"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        return key
+
+    def _form(self, method: str, url: str, headers: Mapping[str, str], midnight: str) -> _Form:
+        """As botocore would sign it, but for its debug log, which would show what is signed."""
+        auth, request = self._auth, AWSRequest(method, url, headers=headers)
+        request.context["timestamp"] = midnight
+        auth._modify_request_before_signing(request)
+        canonical = auth.canonical_request(request)
+        text = auth.string_to_sign(request, canonical)
+        auth._inject_signature_to_request(request, _NO_SIGNATURE)
+        return _Form(
+            canonical=canonical.split("\n", 2)[2],
+            text=text[: text.rindex("\n") + 1],
+            query=request.url.partition("?")[2],
+            headers=tuple((k.lower(), v) for k, v in request.headers.items() if k != "host"),
+        )
+
+
+class HeaderSigner(_Signer):
+    """Signs requests to one host in their headers."""
+
+    def __init__(self, access_key_id: Secret, secret_access_key: Secret, region: str) -> None:
+        super().__init__(S3SigV4Auth(_who(access_key_id, secret_access_key), _SERVICE, region))
+
+    def headers(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[tuple[str, str], ...]:
+        """What such a request is sent with from now on, but for the host.
+
+        Args:
+            method: the request's.
+            url: of an object, percent-encoded; with the operation as its query.
+            headers: the host, in lower case, and others; the same for each request of a method.
+            body: the request's.
+        """
+        moment, body_hash = _moment(int(time.time())), _NO_BODY
+        if body:
+            body_hash = hashlib.sha256(body).hexdigest()
+        form, midnight, signature = self._signed(method, url, headers, moment, body_hash)
+        gaps = ((midnight, moment), (_NO_BODY, body_hash), (_NO_SIGNATURE, signature))
+        return tuple((name, Hidden(_filled(value, gaps))) for name, value in form.headers)
+
+
+class QuerySigner(_Signer):
+    """Presigns URLs that have the same host and are good for the same time, in seconds."""
+
+    def __init__(
+        self, access_key_id: Secret, secret_access_key: Secret, region: str, seconds: int
+    ) -> None:
+        who = _who(access_key_id, secret_access_key)
+        super().__init__(S3SigV4QueryAuth(who, _SERVICE, region, expires=seconds))
+
+    def url(self, method: str, url: str, host: str, at: datetime | None) -> str:
+        """The URL with its signature, good from a moment on; ``None`` for now."""
+        seconds = time.time() if at is None else at.timestamp()
+        moment = _moment(int(seconds))
+        form, midnight, signature = self._signed(method, url, {"host": host}, moment, _NO_BODY)
+        query = _filled(form.query, ((midnight, moment), (_NO_SIGNATURE, signature)))
+        return Hidden(f"{url.partition('?')[0]}?{query}")
+
+
+def _filled(text: str, gaps: tuple[tuple[str, str], ...]) -> str:
+    for gap, filling in gaps:
+        text = text.replace(gap, filling)
+    return text
+
+
+def _who(access_key_id: Secret, secret_access_key: Secret) -> ReadOnlyCredentials:
+    return ReadOnlyCredentials(access_key_id.reveal(), secret_access_key.reveal(), None)
+
+
+@functools.lru_cache(maxsize=4)
+def _moment(seconds: int) -> str:
+    """As signatures have it: ``20261122T125344Z``."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 import attrs
 
 from qrmi.errors import ResourceNotFoundError, TaskNotFoundError
-from qrmi.secrecy.scrubbing import Hidden
 from qrmi.settings import Secret
 from qrmi.transport import Request, join
 from qrmi_ibm.quantum_system.signing import HeaderSigner, QuerySigner
@@ -98,8 +97,7 @@ class Storage:
         """
         signer = self._presigners.get(lifetime_seconds) or self._presigner(lifetime_seconds)
         url = self._url(self.public_endpoint, method, name)
-        headers = {"host": _host(self.public_endpoint)}
-        return Hidden(signer.signed(method, url, headers, at=at).url)
+        return signer.url(method, url, _host(self.public_endpoint), at)
 
     def _presigner(self, lifetime_seconds: int) -> QuerySigner:
         if len(self._presigners) >= _MOST_LIFETIMES:
@@ -114,15 +112,10 @@ class Storage:
         if body is not None:
             headers |= _SENT
         url = self._url(self.endpoint, method, name)
-        signed = self._signer.signed(method, url, headers, body=body)
         return Request(
             method,
             url,
-            headers=tuple(
-                (key.lower(), Hidden(value))
-                for key, value in signed.headers.items()
-                if key != "host"
-            ),
+            headers=self._signer.headers(method, url, headers, body),
             body=body,
             idempotent=True,
             missing=TaskNotFoundError if task_id else ResourceNotFoundError,

@@ -40,10 +40,15 @@ class Api:
     base: str
     service_crn: str
     headers: tuple[tuple[str, str], ...] = attrs.field(init=False, repr=False)
+    _with_body: tuple[tuple[str, str], ...] = attrs.field(init=False, repr=False)
 
     @headers.default
     def _headers(self) -> tuple[tuple[str, str], ...]:
         return (("accept", "application/json"), ("service-crn", self.service_crn))
+
+    @_with_body.default
+    def _headers_with_body(self) -> tuple[tuple[str, str], ...]:
+        return (*self.headers, *JSON)
 
     def backends(self) -> Request:
         """GET /v1/backends."""
@@ -75,7 +80,7 @@ class Api:
         return Request(
             "POST",
             join(self.base, "v1", "jobs"),
-            headers=(*self.headers, *JSON),
+            headers=self._with_body,
             body=json_body(body),
             idempotent=True,
         )
