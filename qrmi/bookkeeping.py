@@ -58,6 +58,7 @@ class TaskBook:
         self._resource_id = resource_id
         self._type_name = type_name
         self._settings = settings
+        self._own = journal.members(resource=resource_id)
         self._constant = ""
         self._lock = threading.Lock()
         self._unended: set[str] = set()
@@ -101,11 +102,16 @@ class TaskBook:
         return place
 
     def _constant_fields(self) -> str:
-        """What every intent of this handle says, written once."""
+        """What every start and session of this handle says of it, written once."""
         self._constant = journal.members(
             resource=self._resource_id, type=self._type_name, settings=self._settings.export()
         )
         return self._constant
+
+    def acquired(self, token: str, owner: Mapping[str, Any]) -> None:
+        """Record that a session was begun, and who holds it."""
+        constant = self._constant or self._constant_fields()
+        self.note("acquired", also=constant, token=token, borrowed=False, owner=owner)
 
     def created(self, key: str, task_id: TaskId) -> None:
         """Record the id of a task that has not been handed its program yet.
@@ -114,7 +120,7 @@ class TaskBook:
             JournalError: it cannot be written; the program must not be sent.
         """
         self.underway.made(key, task_id)
-        journal.default().append("created", resource=self._resource_id, key=key, task=task_id)
+        journal.default().append("created", also=self._own, key=key, task=task_id)
 
     def started(
         self, key: str, task_id: TaskId, payload: Payload, place: journal.Journal | None = None
@@ -225,7 +231,11 @@ class TaskBook:
         if told == self._told:
             return
         self._told = told
-        about = {"task": error.task_id, "key": error.key, "request_ids": list(error.request_ids)}
+        about: dict[str, Any] = {
+            "task": error.task_id,
+            "key": error.key,
+            "request_ids": list(error.request_ids),
+        }
         self.note(
             "failed",
             step=step,
@@ -237,9 +247,11 @@ class TaskBook:
             **{name: value for name, value in about.items() if value},
         )
 
-    def note(self, event: str, place: journal.Journal | None = None, /, **fields: Any) -> None:
+    def note(
+        self, event: str, place: journal.Journal | None = None, /, also: str = "", **fields: Any
+    ) -> None:
         """Record something that has happened already: a failure is logged, not raised."""
         try:
-            (place or journal.default()).append(event, resource=self._resource_id, **fields)
+            (place or journal.default()).append(event, also=also or self._own, **fields)
         except JournalError as error:
             _log.warning("%s is not in the journal: %s", event, error)

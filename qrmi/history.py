@@ -33,15 +33,15 @@ class Expectation:
 
 def likeness(payload: Payload) -> Hashable:
     """What tasks have in common that take about as long: format, numbers, order of size."""
-    return (payload.FORMAT, *map(_magnitude, values_of(payload)))
-
-
-def _magnitude(value: object) -> Hashable:
-    if isinstance(value, str):
-        return len(value).bit_length()
-    if isinstance(value, tuple):
-        return len(value)
-    return value if isinstance(value, int) else None
+    found: list[Hashable] = [payload.FORMAT]
+    for value in values_of(payload):
+        if isinstance(value, str):
+            found.append(len(value).bit_length())
+        elif isinstance(value, tuple):
+            found.append(len(value))
+        else:
+            found.append(value if isinstance(value, int) else None)
+    return tuple(found)
 
 
 class History:

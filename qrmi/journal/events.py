@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from qrmi import json_text
 from qrmi.journal.packing import slimmed, unpacked
 from qrmi.tasks import TaskStatus
 
@@ -73,34 +74,8 @@ class Event:
 # --- writing ------------------------------------------------------------------------------------
 
 
-def _refuse(value: object) -> object:
-    raise TypeError(f"{type(value).__name__} is not a JSON value")
-
-
-def _make_chunks() -> Any:
-    """The encoder's inner part, made once: an encoder makes a new one for each text."""
-    make = getattr(json.encoder, "c_make_encoder", None)
-    if make is None:  # an interpreter without it
-        encode = json.JSONEncoder(separators=(",", ":")).encode
-        return lambda value, _level: (encode(value),)
-    escape = json.encoder.encode_basestring_ascii
-    return make(None, _refuse, escape, None, ":", ",", False, False, True)
-
-
-_chunks = _make_chunks()
-
-
-def encoded(value: Any) -> str:
-    """A value as JSON on one line, in ASCII.
-
-    Raises:
-        TypeError: there is something in it that JSON has no form for.
-        ValueError: it contains itself, or is nested too deeply.
-    """
-    try:
-        return "".join(_chunks(value, 0))
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply, or contains itself") from error
+encoded = json_text.writer()
+"""A value as JSON on one line, in ASCII; raises `TypeError` and `ValueError` as it says."""
 
 
 def members(**fields: Any) -> str:

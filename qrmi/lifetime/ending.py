@@ -34,6 +34,7 @@ __all__ = [
     "at_signal",
     "duties",
     "inherited",
+    "is_busy",
     "keeper",
     "lay_down",
     "take_on",
@@ -126,6 +127,11 @@ _state = _State()
 def duties() -> list[Duty]:
     """What has to be done, in order."""
     return sorted(_state.duties, key=lambda duty: duty.rank)
+
+
+def is_busy() -> bool:
+    """Whether there is anything to be done."""
+    return bool(_state.duties)
 
 
 def inherited() -> tuple[Duty, ...]:

@@ -124,14 +124,7 @@ class Leases:
             if self.driver.CAPABILITIES.sessions:
                 signals.guard(holding)
         if self.driver.CAPABILITIES.sessions:
-            self.book.note(
-                "acquired",
-                type=self.type_name,
-                token=str(token),
-                settings=self.driver.settings.export(),
-                borrowed=False,
-                owner=token.owner.fields(),
-            )
+            self.book.acquired(str(token), token.owner.fields())
             _log.info("a session of %s is held by %s", token.resource_id, token.owner)
 
     def _is_inherited(self, text: str) -> bool:

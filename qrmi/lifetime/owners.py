@@ -65,7 +65,7 @@ class LeaseOwner:
 
     def fields(self) -> dict[str, Any]:
         """JSON values from which `read` makes it again."""
-        return attrs.asdict(self)
+        return {"host": self.host, "pid": self.pid, "job": self.job, "since": self.since}
 
     def __str__(self) -> str:
         process = "" if self.pid is None else f" process {self.pid}"

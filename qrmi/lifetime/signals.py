@@ -32,6 +32,7 @@ _GRACE_SECONDS = 0.5
 _LOOK_SECONDS = 0.05
 _clock = SystemClock()
 _is_off = False
+_has_looked = False  # for signals to handle, since there are duties
 _is_acting = False
 _listens = False
 _listened = False  # before the fork that is under way
@@ -61,7 +62,8 @@ def guard(duty: ending.Duty) -> None:
 def release(duty: ending.Duty) -> None:
     """It is done: the handlers go with the last duty, as soon as the main thread is here."""
     ending.lay_down(duty)
-    tidy()
+    if not (_has_looked and ending.is_busy()):
+        tidy()
 
 
 def installed() -> list[signal.Signals]:
@@ -73,7 +75,7 @@ def tidy() -> None:
     """Install or take back handlers as it fits; does nothing but in the main thread."""
     if not _in_main_thread():
         return
-    if ending.duties():
+    if ending.is_busy():
         if config.signals_are_handled() and not _is_off:
             _install()
     else:
@@ -85,16 +87,24 @@ def _in_main_thread() -> bool:
 
 
 def _install() -> None:
+    global _has_looked
+    _has_looked = True
+    ours = False
     try:
         for number in _ENDING:
-            if signal.getsignal(number) is signal.SIG_DFL:
+            present = signal.getsignal(number)
+            if present is signal.SIG_DFL:
                 signal.signal(number, _on_signal)
+            ours |= present in (signal.SIG_DFL, _on_signal)
     except ValueError:
         return  # not the main interpreter
-    _listen()
+    if ours:
+        _listen()
 
 
 def _take_back() -> None:
+    global _has_looked
+    _has_looked = False
     for number in installed():  # what the program has put in their place stays
         signal.signal(number, signal.SIG_DFL)
     _listen_no_more()
@@ -110,7 +120,7 @@ def _listen() -> None:
     """
     global _listens
     keeper = ending.keeper()
-    if _listens or keeper is None or not installed():
+    if _listens or keeper is None:
         return
     before = signal.set_wakeup_fd(keeper.pipe, warn_on_full_buffer=False)
     _listens = before == -1
@@ -189,11 +199,13 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_parent() -> None:
-    if _listened:
+    if _listened and installed():
         _listen()
 
 
 def _after_fork_in_child() -> None:
+    global _has_looked
+    _has_looked = False
     with contextlib.suppress(ValueError):  # not the main interpreter
         _listen_no_more()
         for number in installed():

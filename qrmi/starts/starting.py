@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
@@ -36,47 +36,6 @@ _log = logging.getLogger(__name__)
 _clock = SystemClock()
 
 
-class _Sender(Protocol):
-    """Sends one task; called again, it goes on with what is not known to be done."""
-
-    task_id: TaskId | None
-    """The task of a start in two steps, once it is made."""
-
-    def send(self) -> TaskId:
-        """The id of the task, which the service has been handed whole."""
-
-
-@attrs.define
-class _OneStep:
-    begin: Callable[[Any, str], TaskId]
-    payload: Payload
-    key: str
-    task_id: TaskId | None = None
-
-    def send(self) -> TaskId:
-        return created_id(self.begin(self.payload, self.key))
-
-
-@attrs.define
-class _TwoSteps:
-    """Makes a task and hands it its program; the id is journalled in between."""
-
-    driver: Driver
-    book: TaskBook
-    payload: Payload
-    key: str
-    must_be_timely: Callable[[], None]
-    task_id: TaskId | None = None
-
-    def send(self) -> TaskId:
-        if self.task_id is None:
-            self.task_id = created_id(self.driver.task_create(self.payload, self.key))
-            self.book.created(self.key, self.task_id)
-            self.must_be_timely()
-        self.driver.task_submit(self.task_id, self.payload, self.key)
-        return self.task_id
-
-
 def start(
     driver: Driver,
     book: TaskBook,
@@ -101,22 +60,14 @@ def start(
         QrmiError: the start failed, and no task exists.
     """
     made_up = derived_key() if key is None else key
-    errand = _Errand(driver, book, payload, made_up, context or {}, is_shared=key is not None)
-    errand.sender = _sender(errand, begin)
+    errand = _Errand(driver, book, payload, made_up, context or {}, key is not None, begin)
     if key is not None:
         found = claiming.settled(driver, book, key, payload)
         if found.task_id is not None:
             return found.task_id
         errand.attempt, errand.begun = found.attempt, found.claimed
-        errand.sender.task_id = found.created
+        errand.created = found.created
     return errand.carried_out()
-
-
-def _sender(errand: _Errand, begin: Callable[[Any, str], TaskId] | None) -> _Sender:
-    driver = errand.driver
-    if begin is None and driver.CAPABILITIES.two_step:
-        return _TwoSteps(driver, errand.book, errand.payload, errand.key, errand.must_be_timely)
-    return _OneStep(begin or driver.task_start, errand.payload, errand.key)
 
 
 @attrs.define
@@ -129,9 +80,10 @@ class _Errand:
     key: str
     context: Mapping[str, Any]
     is_shared: bool
+    begin: Callable[[Any, str], TaskId] | None
     attempt: int = 1
     failure: QrmiError | None = None
-    sender: _Sender = attrs.field(init=False)
+    created: TaskId | None = None  # in two steps: the task, once it is made
     now: Callable[[], float] = attrs.field(init=False)  # by the driver's clock
     begun: float = attrs.field(init=False)
     place: Journal = attrs.field(init=False)  # where the intent is
@@ -164,8 +116,8 @@ class _Errand:
         """The task's id, or the error with which the answer was lost."""
         self.place = self.book.intend(self.key, self.payload, self.context, **self._particulars())
         try:
-            self.must_be_timely()
-            return self.sender.send()
+            self._must_be_timely()
+            return self._sent()
         except (AnswerLostError, UnexpectedAnswerError) as error:
             self.book.lost(self.key, error)
             return error
@@ -178,6 +130,22 @@ class _Errand:
             error.add_note(f"a task may have been started as {self.key}: `qrmi tasks` tells")
             raise
 
+    def _sent(self) -> TaskId:
+        """The id of the task, which the service has been handed whole.
+
+        Called again, it goes on with what is not known to be done. Of a start in two steps, which
+        makes a task and hands it its program, the id is journalled in between.
+        """
+        driver = self.driver
+        if self.begin is not None or not driver.CAPABILITIES.two_step:
+            return created_id((self.begin or driver.task_start)(self.payload, self.key))
+        if self.created is None:
+            self.created = created_id(driver.task_create(self.payload, self.key))
+            self.book.created(self.key, self.created)
+            self._must_be_timely()
+        driver.task_submit(self.created, self.payload, self.key)
+        return self.created
+
     def _particulars(self) -> dict[str, Any]:
         """What is not so of most starts."""
         found: dict[str, Any] = {} if self.attempt == 1 else {"attempt": self.attempt}
@@ -185,7 +153,7 @@ class _Errand:
             found["findable"] = False
         return found
 
-    def must_be_timely(self) -> None:
+    def _must_be_timely(self) -> None:
         """Others with this key count on the sending being over after a time."""
         if self.now() - self.begun > self.driver.sending_seconds:
             raise ResourceUnavailableError(
@@ -201,7 +169,7 @@ class _Errand:
                 self.book,
                 self.key,
                 self.payload,
-                created=self.sender.task_id,
+                created=self.created,
                 longest_since=self.now() - self.begun,
                 seconds_since=0.0,  # it may have left just before the answer was given up
                 reason=error.message,
@@ -221,10 +189,10 @@ class _Errand:
 
     def _given_up(self, error: QrmiError) -> QrmiError:
         """What is raised when every answer was lost."""
-        if self.driver.CAPABILITIES.two_step and self.sender.task_id is None:
+        if self.driver.CAPABILITIES.two_step and self.created is None:
             return self._without_effect(error)
         if not isinstance(error, TaskStartUncertainError):
-            error = reconciling.uncertain(self.driver, self.key, self.sender.task_id, error.message)
+            error = reconciling.uncertain(self.driver, self.key, self.created, error.message)
         self.book.unsettled(self.key, error)
         return error
 
@@ -236,7 +204,7 @@ class _Errand:
                 owner=error.owner,
                 hint="start it again; what was sent has not arrived",
                 resource_id=self.driver.resource_id,
-                task_id=self.sender.task_id,
+                task_id=self.created,
             )
         error.key = self.key
         self.book.refused(self.key, error, self.attempt)

@@ -169,20 +169,25 @@ class Line:
         self._timeout = timeout
 
     def _set_method(self, request: Request, timeout: Timeout) -> None:
-        method, body = request.method, request.body or b""
+        method, fresh, limit_ms = request.method, False, 0
         if method != self._method:
             self._change_method(method)
-        if method in ("GET", "HEAD"):
-            self._set_limits(fresh=False, limit_ms=0)
-        else:
+        if method not in ("GET", "HEAD"):
+            body = request.body or b""
             self._set_body(body)
             # libcurl counts what is sent as progress: silence is seen by the time of the whole
             seconds = timeout.read_seconds
             sending = len(body) / _SLOWEST_UPLOAD_BYTES_PER_SECOND
             if sending > 1:
                 seconds += timeout.connect_seconds + sending
+            limit_ms = int(seconds * 1000)
             fresh = not request.idempotent and (not body or self._is_closed())
-            self._set_limits(fresh=fresh, limit_ms=int(seconds * 1000))
+        if fresh is not self._is_fresh:
+            self._curl.setopt(pycurl.FRESH_CONNECT, int(fresh))
+            self._is_fresh = fresh
+        if limit_ms != self._limit_ms:
+            self._curl.setopt(pycurl.TIMEOUT_MS, limit_ms)
+            self._limit_ms = limit_ms
 
     def _change_method(self, method: str) -> None:
         put = self._curl.setopt
@@ -208,14 +213,6 @@ class Line:
             self._body_size = len(body)
             self._curl.setopt(pycurl.POSTFIELDSIZE_LARGE, self._body_size)
         self._curl.setopt(pycurl.READFUNCTION, io.BytesIO(body).read)
-
-    def _set_limits(self, *, fresh: bool, limit_ms: int) -> None:
-        if fresh is not self._is_fresh:
-            self._curl.setopt(pycurl.FRESH_CONNECT, int(fresh))
-            self._is_fresh = fresh
-        if limit_ms != self._limit_ms:
-            self._curl.setopt(pycurl.TIMEOUT_MS, limit_ms)
-            self._limit_ms = limit_ms
 
     def _is_closed(self) -> bool:
         """Whether the server has closed the connection that is kept."""

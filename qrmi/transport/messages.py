@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from qrmi import json_text
 from qrmi.errors import (
     InvalidInputError,
     QrmiError,
@@ -273,9 +274,9 @@ def json_body(value: Any) -> bytes:
         InvalidInputError: the value has numbers that are not finite, or no JSON form.
     """
     try:
-        return _compact.encode(value).encode()
+        return _text(value).encode()
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"cannot be written as JSON: {error}") from error
 
 
-_compact = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_text = json_text.writer(allow_nan=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -43,10 +44,11 @@ def join(base: str, *components: str, slash: bool = False, **query: Any) -> str:
     url = "/".join((base.rstrip("/"), *map(_quoted, components)))
     if slash:
         url += "/"
-    if query:
-        pairs = [(k, v) for key, value in query.items() for k, v in _pairs(key, value)]
-        if pairs:
-            url += "?" + "&".join(f"{_in_query(key)}={_in_query(value)}" for key, value in pairs)
+    mark = "?"
+    for name, value in query.items():
+        for text in _texts(value):
+            url = f"{url}{mark}{_name(name)}={_in_query(text)}"
+            mark = "&"
     return url
 
 
@@ -66,11 +68,14 @@ def _in_query(text: str) -> str:
     return text if _PLAIN(text) else quote_plus(text, errors="replace")
 
 
-def _pairs(key: str, value: Any) -> list[tuple[str, str]]:
-    if value is None:
-        return []
+def _texts(value: Any) -> Sequence[str]:
+    if isinstance(value, str):
+        return (value,)
     if isinstance(value, bool):
-        return [(key, "true" if value else "false")]
+        return ("true" if value else "false",)
     if isinstance(value, list | tuple):
-        return [(key, str(item)) for item in value]
-    return [(key, str(value))]
+        return [str(item) for item in value]
+    return () if value is None else (str(value),)
+
+
+_name = functools.lru_cache(maxsize=256)(_in_query)
