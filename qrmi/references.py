@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TypeGuard
+from typing import TypeGuard, cast
 from urllib.parse import urlsplit
 
 from qrmi.errors import UnexpectedAnswerError
@@ -19,7 +19,7 @@ __all__ = ["created_id", "is_link", "service_url", "tag_of"]
 _VISIBLE = re.compile(r"https?://[!-~]+").fullmatch
 _HOST = re.compile(r"[a-z0-9_.~-]+|[0-9a-f:.]+").fullmatch
 _NO_IDS = frozenset({"", ".", ".."})
-_good: list[TaskId] = [TaskId("a")]
+_last_good = "a"  # of any thread
 
 
 def is_link(value: object) -> TypeGuard[str]:
@@ -58,13 +58,14 @@ def created_id(value: object) -> TaskId:
     Raises:
         UnexpectedAnswerError: it is no text, or none that the service can be asked for by.
     """
-    if value is _good[0]:  # a driver has looked at it, and now the handle does
-        return _good[0]
+    global _last_good
+    if value is _last_good:  # a driver has looked at it, and now the handle does
+        return cast("TaskId", value)
     if not isinstance(value, str) or value in _NO_IDS or not value.isprintable() or _tells(value):
         del value  # a traceback would show it
         raise UnexpectedAnswerError("the service's answer has no usable id of a task")
-    _good[0] = TaskId(value)
-    return _good[0]
+    _last_good = value
+    return TaskId(value)
 
 
 def tag_of(key: str) -> str:
