@@ -23,6 +23,7 @@ __all__ = [
     "HiddenList",
     "HiddenObject",
     "Holder",
+    "encodings",
     "forms_of",
     "hidden",
     "holders",
@@ -174,7 +175,7 @@ def forms_of(secret: str) -> tuple[str, ...]:
     """
     found: set[str] = set()
     for part in _parts(secret.strip()):
-        found |= {form for form in _encoded(part) if len(form) >= _SHORTEST and not _IS_WORD(form)}
+        found |= {form for form in encodings(part) if len(form) >= _SHORTEST and not _IS_WORD(form)}
     return tuple(sorted(found, key=len, reverse=True))
 
 
@@ -196,7 +197,8 @@ def _inside_base64(secret: str) -> str:
     return password if password.isprintable() else ""
 
 
-def _encoded(text: str) -> Iterator[str]:
+def encodings(text: str) -> Iterator[str]:
+    """What encodings make of a text, which is the first of them."""
     yield text
     if len(text) < _PROBE:
         return

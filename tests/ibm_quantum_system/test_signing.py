@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as clock
 import string
 from unittest import mock
@@ -60,7 +61,7 @@ def _at(moment: clock.datetime) -> mock._patch[object]:
     key=_KEYS,
     secret=_KEYS,
     region=st.sampled_from(["us-east", "eu-de"]),
-    cases=st.lists(_case(["GET", "PUT"]), max_size=6),
+    cases=st.lists(_case(["GET", "PUT"]), max_size=4),
 )
 def test_presigned_urls_are_botocore_s(
     key: str, secret: str, region: str, cases: list[_Case]
@@ -77,10 +78,16 @@ def test_presigned_urls_are_botocore_s(
         with _at(case.at):
             auth.add_auth(theirs)
         assert str.__str__(ours) == theirs.url
-        assert query.rpartition("=")[2] not in scrub(f"it said {ours}")
+        signature = query.rpartition("=")[2]
+        assert signature not in scrub(f"it said {signature}")
+        for before in ("", "a", "ab"):
+            quoted = base64.b64encode(f"{before}{signature} it said".encode()).decode()
+            shown = scrub(quoted)
+            assert "***" in shown
+            assert len(shown) < 30
 
 
-@given(key=_KEYS, secret=_KEYS, cases=st.lists(_case(["GET", "PUT", "HEAD", "DELETE"]), max_size=6))
+@given(key=_KEYS, secret=_KEYS, cases=st.lists(_case(["GET", "PUT", "HEAD", "DELETE"]), max_size=4))
 def test_signed_headers_are_botocore_s(key: str, secret: str, cases: list[_Case]) -> None:
     """To the byte, whatever the body, on the same day and on others, in any order."""
     storage = _storage(key, secret, "us-east")

@@ -18,7 +18,7 @@ from datetime import datetime
 import attrs
 
 from qrmi.errors import MissingExtraError
-from qrmi.secrecy.scrubbing import Hidden, watch
+from qrmi.secrecy.scrubbing import Hidden, encodings, watch
 from qrmi.settings import Secret
 
 try:
@@ -44,13 +44,16 @@ class _Latest:
     """The signatures that were made last; no message shows them."""
 
     def __init__(self) -> None:
-        self._texts: collections.deque[str] = collections.deque(maxlen=32)
-        self.add = self._texts.append
+        self._forms: collections.deque[str] = collections.deque(maxlen=128)  # of 32 signatures
         watch(self)
 
+    def add(self, signature: str) -> None:
+        """Keep one out of messages until many more have been made."""
+        self._forms.extend({*encodings(signature)})
+
     def forms(self) -> tuple[str, ...]:
-        """They are looked for as they are: URLs, JSON and markup leave them so."""
-        return tuple(self._texts)
+        """The texts that give them away."""
+        return tuple(self._forms)
 
 
 _latest = _Latest()
