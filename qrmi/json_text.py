@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 __all__ = ["writer"]
 
@@ -25,12 +25,7 @@ def writer(*, allow_nan: bool = True) -> Callable[[Any], str]:
         A function, which raises `TypeError` for what has no form in JSON, and `ValueError` for a
         value that contains itself, is nested too deeply, or has a number that is not allowed.
     """
-    make = getattr(json.encoder, "c_make_encoder", None)
-    if make is None:  # an interpreter without it
-        return json.JSONEncoder(separators=(",", ":"), allow_nan=allow_nan, default=_refuse).encode
-    escape = json.encoder.encode_basestring_ascii
-    chunks = make(None, _refuse, escape, None, ":", ",", False, False, allow_nan)
-    join = "".join
+    chunks, join = _chunks(allow_nan), "".join
 
     def write(value: Any) -> str:
         try:
@@ -39,3 +34,15 @@ def writer(*, allow_nan: bool = True) -> Callable[[Any], str]:
             raise ValueError("it is nested too deeply, or contains itself") from error
 
     return write
+
+
+def _chunks(allow_nan: bool) -> Callable[[Any, int], Iterable[str]]:
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is not None:
+        escape = json.encoder.encode_basestring_ascii
+        found = make(None, _refuse, escape, None, ":", ",", False, False, allow_nan)
+        return cast("Callable[[Any, int], Iterable[str]]", found)
+    made = json.JSONEncoder(  # an interpreter without it
+        separators=(",", ":"), allow_nan=allow_nan, check_circular=False, default=_refuse
+    )
+    return lambda value, _level: made.iterencode(value)

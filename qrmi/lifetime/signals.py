@@ -95,7 +95,7 @@ def _install() -> None:
             present = signal.getsignal(number)
             if present is signal.SIG_DFL:
                 signal.signal(number, _on_signal)
-            ours |= present in (signal.SIG_DFL, _on_signal)
+            ours |= present is signal.SIG_DFL or present is _on_signal
     except ValueError:
         return  # not the main interpreter
     if ours:

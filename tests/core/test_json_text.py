@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from collections.abc import Callable
 from unittest import mock
 
 import pytest
@@ -20,7 +20,7 @@ _VALUES = st.recursive(
 )
 
 
-def _pure() -> Any:
+def _pure() -> Callable[[object], str]:
     with mock.patch.object(json.encoder, "c_make_encoder", None):
         return json_text.writer()
 
@@ -41,13 +41,18 @@ def test_numbers_that_are_not_finite(number: float) -> None:
         json_text.writer(allow_nan=False)({"a": [number]})
 
 
-def test_what_has_no_form() -> None:
+@pytest.mark.parametrize("write", [json_text.writer(), _pure()])
+def test_what_has_no_form(write: Callable[[object], str]) -> None:
     """The error names its type; the writer is as good as before afterwards."""
-    write = json_text.writer()
     with pytest.raises(TypeError, match="complex is not a JSON value"):
         write({"a": 1j})
     itself: list[object] = []
     itself.append(itself)
     with pytest.raises(ValueError, match="contains itself"):
         write(itself)
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(ValueError, match="nested too deeply"):
+        write(deep)
     assert write({"a": [1, "é"]}) == '{"a":[1,"\\u00e9"]}'

@@ -76,6 +76,17 @@ def test_a_request_arrives_as_it_was_made(server, make: Make) -> None:
     assert server.requests[-1].headers["user-agent"] == "openqrmi"
 
 
+def test_bodies_of_one_size_follow_each_other(server, make: Make) -> None:
+    """With and without other requests in between, each is sent whole."""
+    client = make()
+    for number, method in enumerate(("PUT", "PUT", "PATCH", "DELETE", "PUT")):
+        body = f"text {number}"
+        request = Request(method, join(server.url, "jobs", "1"), body=body.encode())
+        assert client.json(request) == {"method": method, "body": body}
+        if number:
+            assert client.json(get(server))["id"] == "1"
+
+
 def test_a_large_body_comes_whole(server, make: Make) -> None:
     response = make().send(Request("GET", join(server.url, "large", bytes=5_000_000)))
     assert len(response.text) == 5_000_000

@@ -53,7 +53,7 @@ class _Latest:
 
     def forms(self) -> tuple[str, ...]:
         """The texts that give them away."""
-        return tuple(self._forms)
+        return tuple(self._forms.copy())  # other threads sign meanwhile
 
 
 _latest = _Latest()
