@@ -7,6 +7,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.beside.answers import VENDORS, Vendor
 from benchmarks.beside.place import Library, Place, requests_so_far, server
@@ -47,9 +48,8 @@ def _over(place: Place, protocol: str, limits: dict[str, float], kinds: Sequence
         ):
             for verb in (*_VERBS, "cycle"):
                 told = _measured(vendor, base, verb, workers)
-                if verb in _FLOORS:
-                    floor = _floor(vendor, base, workers, verb)
-                    floors[verb].append((floor, told["upstream"]["us"]))
+                for what, floor in _floors(vendor, base, workers, verb).items():
+                    floors[what].append((floor, told["upstream"]["us"]))
                 for kind in limits:
                     for unit in ("us", "cpu"):
                         ratios[(kind, verb, unit)].append(told[kind][unit] / told["upstream"][unit])
@@ -60,7 +60,7 @@ def _over(place: Place, protocol: str, limits: dict[str, float], kinds: Sequence
         _row(protocol, kind, verb, limit, ratios, shown)
         for kind, limit in limits.items()
         for verb in (*_VERBS, "cycle")
-    ] + [_floor_row(protocol, verb, pairs) for verb, pairs in floors.items()]
+    ] + [_floor_row(f"{what} over {protocol}", pairs) for what, pairs in floors.items()]
 
 
 def _measured(
@@ -83,23 +83,33 @@ def _measured(
     }
 
 
-def _floor(vendor: Vendor, base: str, workers: Sequence[Library], verb: str) -> float:
+def _floors(vendor: Vendor, base: str, workers: Sequence[Library], verb: str) -> dict[str, float]:
     """What libcurl needs for as many requests as the verb has, with nothing around them.
 
-    Of a start they are all taken for POSTs of 1 kB.
+    Of a start they are all taken for POSTs of 1 kB, and tried between two journal lines too.
     """
+    if verb not in _FLOORS:
+        return {}
     curl = next(worker for worker in workers if worker.name == "curl")
-    order = vendor.order(base)
-    bare = {"path": vendor.path_of(verb), "body": "x" * 1000 if verb == "start" else ""}
-    turns = [curl.ask("floor", order, rounds=_ROUNDS, **bare)["us"] for _ in range(_TURNS)]
-    return min(turns) * _count(curl, vendor, base, verb)
+    order, path, count = vendor.order(base), vendor.path_of(verb), _count(curl, vendor, base, verb)
+    body = "x" * 1000 if verb == "start" else ""
+
+    def least(do: str, **more: Any) -> float:
+        told = [curl.ask(do, order, path=path, body=body, rounds=_ROUNDS, **more) for _ in turns]
+        return min(answer["us"] for answer in told)
+
+    turns = range(_TURNS)
+    found = {f"the requests of {verb} with bare libcurl": least("floor") * count}
+    if verb == "start":
+        found["the same between two journal lines"] = least("journalled", requests=count)
+    return found
 
 
-def _floor_row(protocol: str, verb: str, floors: Sequence[tuple[float, float]]) -> Row:
+def _floor_row(what: str, floors: Sequence[tuple[float, float]]) -> Row:
     ratio = statistics.geometric_mean(raw / theirs for raw, theirs in floors)
     return Row(
-        what=f"floor: the requests of {verb} with bare libcurl over {protocol}",
-        value=f"{ratio:.2f}x of upstream's {verb}",
+        what=f"floor: {what}",
+        value=f"{ratio:.2f}x of upstream's",
         baseline="us bare/upstream: " + " ".join(f"{raw:.0f}/{b:.0f}" for raw, b in floors),
     )
 

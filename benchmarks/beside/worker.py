@@ -4,9 +4,12 @@ It runs under either interpreter, ours or the one with the Rust package, and use
 have. That it does is part of what is shown.
 """
 
+import hashlib
+import itertools
 import json
 import statistics
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -69,11 +72,11 @@ def measured(call, rounds):
     return {"us": statistics.median(times) * 1e6, "cpu": spent * 1e6}
 
 
-def floor(vendor, path, rounds, body=""):
-    """The same for one request of libcurl's own, with nothing around it; a POST with a body."""
+def bare(vendor, path, body, pieces):
+    """A handle of libcurl's own; a POST with a body."""
     import pycurl
 
-    curl, pieces = pycurl.Curl(), []
+    curl = pycurl.Curl()
     curl.setopt(pycurl.URL, vendor["base"] + path)
     curl.setopt(pycurl.WRITEFUNCTION, pieces.append)
     curl.setopt(pycurl.NOSIGNAL, 1)
@@ -83,7 +86,38 @@ def floor(vendor, path, rounds, body=""):
     if "QRMI_HTTP_CA_BUNDLE" in vendor["config"]:
         curl.setopt(pycurl.CAINFO, vendor["config"]["QRMI_HTTP_CA_BUNDLE"])
     curl.perform()
-    return measured(curl.perform, rounds)
+    return curl
+
+
+def floor(vendor, path, rounds, body=""):
+    """The same for one request of libcurl's own, with nothing around it; a POST with a body."""
+    return measured(bare(vendor, path, body, []).perform, rounds)
+
+
+def journalled(vendor, path, rounds, body, requests):
+    """The same for so many requests between two lines of a journal, in one flat function.
+
+    A start that is exactly once writes that it is about to be sent, with a digest of what is, and
+    which task came of it. Answers are read as JSON; nothing is checked, escaped or locked.
+    """
+    pieces, numbers = [], itertools.count()
+    curl = bare(vendor, path, body, pieces)
+    with tempfile.TemporaryFile("ab", buffering=0) as journal:
+
+        def start():
+            key = f"some-host-{next(numbers)}"
+            digest = hashlib.sha256(body.encode()).hexdigest()
+            intent = f'{{"at":{time.time()},"event":"intent","key":"{key}","digest":"{digest}"}}\n'
+            journal.write(intent.encode())
+            for _ in range(requests):
+                pieces.clear()
+                curl.perform()
+                answer = json.loads(pieces[0]) if pieces else {}  # one service answers nothing
+            task = answer.get("id")
+            started = f'{{"at":{time.time()},"event":"started","key":"{key}","task":"{task}"}}\n'
+            journal.write(started.encode())
+
+        return measured(start, rounds)
 
 
 def threaded(vendor, count, seconds, separate):
@@ -173,7 +207,9 @@ def many(vendor, count):
 
 
 UNENDED = (qrmi.TaskStatus.Queued, qrmi.TaskStatus.Running)
-ACTIONS = {action.__name__: action for action in (timed, floor, threaded, peak, many, waited)}
+ACTIONS = {
+    action.__name__: action for action in (timed, floor, journalled, threaded, peak, many, waited)
+}
 
 
 def main():

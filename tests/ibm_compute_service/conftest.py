@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from qrmi import Payload, QuantumResource
+from qrmi.errors import ResourceUnavailableError
 from qrmi_sandbox.compute_service import ComputeServiceServer
 
 QASM = """OPENQASM 3.0;
@@ -74,5 +76,8 @@ def hasty(opened: Callable[..., QuantumResource]) -> QuantumResource:
         QRMI_HTTP_BUDGET_SECONDS="0.2",
         QRMI_START_SETTLE_SECONDS="0.3",
     )
-    resource.is_accessible()
-    return resource
+    for _ in range(20):  # on a loaded machine no answer comes as soon as that
+        with contextlib.suppress(ResourceUnavailableError):
+            resource.is_accessible()
+            return resource
+    pytest.fail("no token in twenty attempts")
