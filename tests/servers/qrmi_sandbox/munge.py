@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import ctypes
 import os
 import re
@@ -19,6 +20,8 @@ __all__ = ["CredentialError", "Munge", "PrivateMunge", "StandInMunge", "usual_mu
 
 _OPT_SOCKET = 8
 _EXPIRED, _REPLAYED = 15, 17
+_MOST_SIGNALS = 10
+_SIGNAL_SECONDS = 1.0
 _SHAPE = re.compile(r"MUNGE:([A-Za-z0-9+/]+={0,2}):").fullmatch
 _STAND_IN = """#!/bin/sh
 # Prints what has the shape of a MUNGE credential; it proves nothing.
@@ -99,8 +102,7 @@ class PrivateMunge:
     def stop(self) -> None:
         """Stop the daemon; its key stays."""
         if self._process is not None:
-            self._process.terminate()
-            self._process.communicate()
+            _end(self._process)
             self._process = None
 
     def settings(self) -> dict[str, str]:
@@ -112,6 +114,17 @@ class PrivateMunge:
         library = _library()
         assert library is not None
         return library.decode(credential, self.socket)
+
+
+def _end(munged: subprocess.Popen[str]) -> None:
+    """Have it end in order; it misses a signal that comes just before it waits for its clients."""
+    for _ in range(_MOST_SIGNALS):
+        munged.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            munged.communicate(timeout=_SIGNAL_SECONDS)
+            return
+    munged.kill()
+    munged.communicate()
 
 
 class StandInMunge:
