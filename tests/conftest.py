@@ -40,9 +40,12 @@ def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("QRMI_STATE_DIR", str(folder))
         patch.setenv("XDG_CONFIG_HOME", str(folder / "no-config"))
         yield folder
+        from qrmi.lifetime import ending
         from qrmi_local.service import client
 
         client.shutdown(folder)
+        for duty in ending.duties():  # the servers that could release it ended with their tests
+            ending.lay_down(duty)
 
 
 @pytest.fixture
