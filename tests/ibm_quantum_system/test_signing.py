@@ -61,7 +61,7 @@ def _at(moment: clock.datetime) -> mock._patch[object]:
     key=_KEYS,
     secret=_KEYS,
     region=st.sampled_from(["us-east", "eu-de"]),
-    cases=st.lists(_case(["GET", "PUT"]), max_size=4),
+    cases=st.lists(_case(["GET", "PUT"]), max_size=6),
 )
 def test_presigned_urls_are_botocore_s(
     key: str, secret: str, region: str, cases: list[_Case]
@@ -87,7 +87,7 @@ def test_presigned_urls_are_botocore_s(
             assert len(shown) < 30
 
 
-@given(key=_KEYS, secret=_KEYS, cases=st.lists(_case(["GET", "PUT", "HEAD", "DELETE"]), max_size=4))
+@given(key=_KEYS, secret=_KEYS, cases=st.lists(_case(["GET", "PUT", "HEAD", "DELETE"]), max_size=6))
 def test_signed_headers_are_botocore_s(key: str, secret: str, cases: list[_Case]) -> None:
     """To the byte, whatever the body, on the same day and on others, in any order."""
     storage = _storage(key, secret, "us-east")
